@@ -1,0 +1,1 @@
+"""Everything offline: bags to images, datasets, self-training, evaluation, the `hrda` command."""

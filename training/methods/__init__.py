@@ -1,0 +1,95 @@
+"""Training methods: one object per method owns its networks and takes one step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from training.methods.settings import SelfTrainingSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from hrda_core.hrda import HRDA
+
+    Batch = Mapping[str, Mapping[str, Any]]
+    Backward = Callable[[Tensor], None]
+
+MethodName = Literal['source_only', 'self_training']
+__all__ = ['Method', 'MethodName', 'SelfTrainingSettings', 'build_method']
+
+
+class Method(Protocol):
+    """What the training loop needs to know about a method.
+
+    Attributes:
+        student: the network whose parameters the optimiser holds and that is evaluated.
+        notes: sentences about choices made by itself, to be shown once.
+    """
+
+    student: HRDA
+    notes: tuple[str, ...]
+
+    def step(self, batch: Batch, step: int, backward: Backward) -> dict[str, Tensor]:
+        """Compute the losses of one step and call `backward` on each; no optimiser here.
+
+        Args:
+            batch: {'source': {'image' uint8 (B, 3, H, W), 'label' uint8 (B, H, W), ...},
+                'target': {'image' uint8 (B, 3, H, W), 'valid' uint8 (B, H, W), ...}}.
+            step: 0-based number of the step; all randomness of the method comes from it.
+            backward: adds the gradients of a scalar loss to the parameters.
+
+        Returns:
+            Named losses and figures, detached scalars; 'loss' is their weighted sum.
+        """
+        ...
+
+    def panels(self) -> dict[str, np.ndarray]:
+        """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All networks of the method, complete."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        ...
+
+    def to(self, device: torch.device | str) -> Method:
+        """Move all networks; returns itself."""
+        ...
+
+
+def build_method(
+    name: MethodName,
+    model: HRDA,
+    settings: SelfTrainingSettings,
+    *,
+    seed: int,
+    pretrained_encoder: bool,
+) -> Method:
+    """Make the method that a configuration names.
+
+    Args:
+        name: 'source_only' or 'self_training'.
+        model: the student, with its starting weights already loaded.
+        settings: source-only training uses the loss weights alone.
+        seed: base of all random draws of the method, at least 0.
+        pretrained_encoder: whether the encoder holds weights worth keeping (ImageNet, ...);
+            without them the feature distance is switched off.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name == 'source_only':
+        from training.methods.source_only import SourceOnly
+
+        return SourceOnly(model, settings, seed=seed)
+    if name == 'self_training':
+        from training.methods.self_training import SelfTraining
+
+        return SelfTraining(model, settings, seed=seed, pretrained_encoder=pretrained_encoder)
+    raise ValueError(f'no method {name!r}: expected source_only or self_training')

@@ -1,0 +1,90 @@
+"""Settings of the training methods; importing them needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class SelfTrainingSettings:
+    """Self-training with HRDA; source-only training uses the two loss weights alone.
+
+    The defaults are the published final configuration (HRDA, GTA5 to Cityscapes).
+    """
+
+    detail_loss_weight: float = 0.1
+    """Share of the loss on the detail logits alone, 0..1; the fused logits get the rest."""
+    context_loss_weight: float | None = None
+    """Share of the loss on the weighted context logits; null = 0, or detail_loss_weight where
+    context crop and detail crop have the same size."""
+
+    ema_alpha: float = 0.999
+    """How much of the teacher stays at each step, 0..1; it warms up from 0 as 1 - 1 / (t + 1)."""
+    pseudo_threshold: float = 0.968
+    """The share of target pixels at least this confident (0..1) weights all pseudo labels."""
+
+    class_mix: bool = True
+    """Paste half of the source classes into the target image; false = target image alone."""
+    class_mix_scope: Literal['batch', 'image'] = 'batch'
+    """Draw the pasted classes from those of the whole batch (published) or of each image."""
+    jitter_probability: float = 0.8
+    """Probability of colour jitter on the mixed images of a step, 0..1."""
+    jitter_strength: float = 0.2
+    """Greatest change of brightness, contrast and saturation, and of hue in turns, 0..0.5."""
+    blur_probability: float = 0.5
+    """Probability of Gaussian blur on the mixed images of a step, 0..1."""
+    blur_sigma: tuple[float, float] = (0.15, 1.15)
+    """Smallest and greatest standard deviation of the blur [px], drawn per image."""
+
+    feature_distance_weight: float = 0.005
+    """Pull of the encoder towards its pretrained features on things; 0 = off. Off also where
+    the encoder starts from random weights, since there is nothing to keep then."""
+    feature_distance_min_ratio: float = 0.75
+    """Share of one class in a feature cell, 0..1, from which on the cell counts as that class."""
+
+    rare_class_sampling: bool = True
+    """Draw source frames by rare classes instead of uniformly."""
+    rare_class_temperature: float = 0.01
+    """Smaller = rarer classes are drawn more often; greater = all classes alike."""
+    rare_class_min_pixels: int = 3000
+    """A frame stands for a class when it has more pixels [px of the stored label] of it."""
+    rare_class_min_crop_ratio: float = 2.0
+    """A crop is redrawn, up to 10 times, until it has more than rare_class_min_pixels times this
+    of the drawn class. Made for crops of 1024x1024 px, where 3000 * 2.0 px are 0.6 % of the
+    crop; 0.5 for 512x512. Scale it with the crop's area."""
+
+    def __post_init__(self) -> None:
+        """Check every value; raises ValueError with the name, the value and the valid range."""
+        for name in _UNIT_RANGE:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f'{name} is {getattr(self, name)}, expected 0..1')
+        if self.detail_loss_weight + (self.context_loss_weight or 0) > 1:
+            raise ValueError(
+                f'detail_loss_weight {self.detail_loss_weight} + context_loss_weight '
+                f'{self.context_loss_weight} exceed 1, so that nothing is left for the fused loss'
+            )
+        if not 0 <= self.jitter_strength <= 0.5:
+            raise ValueError(f'jitter_strength is {self.jitter_strength}, expected 0..0.5')
+        if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
+            raise ValueError(f'blur_sigma is {self.blur_sigma}, expected 0 < smallest <= greatest')
+        if self.rare_class_temperature <= 0:
+            raise ValueError(
+                f'rare_class_temperature is {self.rare_class_temperature}, expected more than 0; '
+                'rare_class_sampling=false switches the sampling off'
+            )
+        if self.feature_distance_weight < 0 or self.rare_class_min_crop_ratio < 0:
+            raise ValueError(
+                f'feature_distance_weight {self.feature_distance_weight} and '
+                f'rare_class_min_crop_ratio {self.rare_class_min_crop_ratio} must not be negative'
+            )
+
+
+_UNIT_RANGE = (
+    'detail_loss_weight',
+    'ema_alpha',
+    'pseudo_threshold',
+    'jitter_probability',
+    'blur_probability',
+    'feature_distance_min_ratio',
+)
