@@ -1,0 +1,1 @@
+"""The network, and how it sees one image: nothing here knows of ROS or of training."""

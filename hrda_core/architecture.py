@@ -1,0 +1,93 @@
+"""Everything that is needed to rebuild a network before its weights are loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of the network and how it sees an image (spec section 1 and 2).
+
+    Attributes:
+        encoder: mit_b0..mit_b5, or any timm `features_only` model.
+        head_channels: width of the fused features in the DAFormer head.
+        embed_channels: width each encoder level is projected to in the head.
+        attention_embed_channels: the same width in the scale-attention head.
+        attention: one attention value per class, a single one, or no second resolution at
+            all (`none`: plain DAFormer).
+        context_size: side of a context crop [px of the scaled image].
+        detail_size: side of a detail window [px of the scaled image].
+        context_scale: resize factor of a context crop before the encoder.
+        drop_path: largest stochastic depth rate of the encoder, rising linearly.
+        dropout: channel dropout before the classifiers.
+        mean: RGB mean, 0..255, subtracted from images.
+        std: RGB standard deviation, 0..255.
+        mode: context crops slide over an image, or one context holds the whole image.
+        image_scale: factor by which a camera image is resized before the network sees it.
+    """
+
+    encoder: str = 'mit_b5'
+    head_channels: int = 256
+    embed_channels: int = 256
+    attention_embed_channels: int = 256
+    attention: Literal['classwise', 'single', 'none'] = 'classwise'
+    context_size: int = 1024
+    detail_size: int = 512
+    context_scale: float = 0.5
+    drop_path: float = 0.1
+    dropout: float = 0.1
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    mode: Literal['slide', 'whole'] = 'slide'
+    image_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ('head_channels', 'embed_channels', 'attention_embed_channels'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} {getattr(self, name)} must be at least 1')
+        for name in ('context_size', 'detail_size'):
+            value = getattr(self, name)
+            if value < 64 or value % 16:
+                raise ValueError(f'{name} {value} must be a multiple of 16, at least 64')
+        if self.attention not in ('classwise', 'single', 'none'):
+            raise ValueError(f'attention {self.attention!r}: expected classwise, single or none')
+        if self.mode not in ('slide', 'whole'):
+            raise ValueError(f'mode {self.mode!r}: expected slide or whole')
+        if self.multi_resolution and self.detail_size > self.context_size:
+            raise ValueError(
+                f'detail_size {self.detail_size} exceeds context_size {self.context_size}'
+            )
+        if not 0 < self.context_scale <= 1:
+            raise ValueError(f'context_scale {self.context_scale} is outside (0, 1]')
+        if not 0.1 <= self.image_scale <= 10:
+            raise ValueError(f'image_scale {self.image_scale} is outside 0.1..10')
+        if min(self.std) <= 0:
+            raise ValueError(f'std {self.std} must be positive')
+
+    @property
+    def multi_resolution(self) -> bool:
+        """Whether there is a second resolution with scale attention."""
+        return self.attention != 'none'
+
+    def to_json(self) -> str:
+        """The fields as JSON text, for checkpoint metadata."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Rebuild from `to_json`; ValueError on unknown or missing fields."""
+        values: dict[str, Any] = json.loads(text)
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f'unknown architecture fields {sorted(unknown)}')
+        for name in ('mean', 'std'):
+            if name in values:
+                values[name] = tuple(values[name])
+        return cls(**values)

@@ -1,0 +1,201 @@
+"""Checkpoints: safetensors files that carry everything needed to use their weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hrda_core.architecture import Architecture
+from hrda_core.classes import ClassSet
+from hrda_core.hrda import HRDA
+
+T = TypeVar('T')
+FORMAT = 'hrda_ros model 1'
+ENCODER_FORMAT = 'hrda_ros encoder 1'
+RESERVED = ('format', 'architecture', 'classes', 'step')
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used as a checkpoint; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class KeyReport:
+    """What became of the entries of a foreign state dict.
+
+    Attributes:
+        matched: names in the file whose tensors were taken.
+        missing: names that the model has and the file lacks.
+        unexpected: names in the file that nothing here uses.
+        notes: sentences for the user.
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f'matched {len(self.matched)}']
+        for title, names in (('missing', self.missing), ('unexpected', self.unexpected)):
+            lines.append(f'{title} {len(names)}' + (f': {_shorten(names)}' if names else ''))
+        return '\n'.join([*lines, *self.notes])
+
+
+def _shorten(names: Iterable[str], most: int = 8) -> str:
+    names = list(names)
+    more = f', ... ({len(names) - most} more)' if len(names) > most else ''
+    return ', '.join(names[:most]) + more
+
+
+def save_model(
+    path: str | Path, model: HRDA, *, step: int, extra: Mapping[str, str] | None = None
+) -> None:
+    """Write a model, whole or not at all.
+
+    Args:
+        path: the .safetensors file.
+        model: weights, architecture and classes to store.
+        step: training steps the weights have seen.
+        extra: more metadata, such as a licence note.
+
+    Raises:
+        ValueError: `extra` uses a name that the format itself uses.
+    """
+    extra = dict(extra or {})
+    if taken := set(extra) & set(RESERVED):
+        raise ValueError(f'metadata names {sorted(taken)} are used by the format itself')
+    metadata = {
+        'format': FORMAT,
+        'architecture': model.architecture.to_json(),
+        'classes': json.dumps(model.classes.to_dict()),
+        'step': str(step),
+    } | extra
+    write_safetensors(path, model.state_dict(), metadata)
+
+
+def write_safetensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]
+) -> None:
+    """Write tensors under a temporary name, then rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        save_file(plain, temporary, metadata=metadata)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: no such file, truncated, or not safetensors.
+    """
+    return _read(path, lambda file: dict(file.metadata() or {}))
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU; CheckpointError like `read_metadata`."""
+    return _read(path, lambda file: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def _read(path: str | Path, take: Callable[[Any], T]) -> T:
+    try:
+        with safe_open(path, framework='pt') as file:
+            return take(file)
+    except FileNotFoundError as error:
+        raise CheckpointError(f'{path}: no such file') from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f'{path}: truncated, or not a safetensors file ({error}); copy or export it again'
+        ) from error
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a foreign checkpoint, .safetensors or torch's .pth, by their names there.
+
+    Pickled files are read with `weights_only=True`: nothing in them is executed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, holds more than tensors and plain
+            values, or has no tensors.
+    """
+    path = Path(path)
+    if path.suffix == '.safetensors':
+        return read_tensors(path)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f'{path}: no such file') from error
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{path}: refused, because reading it would run code from the file, which a '
+            f'checkpoint does not need ({str(error).splitlines()[0]}); if you trust its source, '
+            'load it with its own software and save the bare state dict with torch.save'
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f'{path}: truncated, or not a torch checkpoint: {error}') from error
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f'{path}: holds no state dict')
+    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
+    """Load a model that `save_model` or `hrda import` wrote; nothing else is needed.
+
+    Args:
+        path: the .safetensors file.
+        device: where its weights go.
+
+    Returns:
+        The model in eval mode; `step` and `metadata` tell where it comes from.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, foreign, or does not fit itself.
+    """
+    metadata = read_metadata(path)
+    if metadata.get('format') != FORMAT:
+        raise CheckpointError(f'{path}: {_foreign(metadata.get("format"))}')
+    try:
+        architecture = Architecture.from_json(metadata['architecture'])
+        classes = ClassSet.from_dict(json.loads(metadata['classes']))
+        step = int(metadata['step'])
+        model = HRDA(architecture, classes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f'{path}: its metadata cannot be used: {error}') from error
+    try:
+        model.load_state_dict(read_tensors(path))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f'{path}: its weights do not fit the architecture it names: {error}'
+        ) from error
+    model.step, model.metadata = step, metadata
+    return model.to(device).eval()
+
+
+def _foreign(found: str | None) -> str:
+    if found == ENCODER_FORMAT:
+        return 'holds an encoder alone; use it for training as model.encoder_weights'
+    if found is None:
+        return (
+            'is a safetensors file, but not a model of hrda_ros; train one with `hrda train` or '
+            'convert a published one with `hrda import`'
+        )
+    return f'has format {found!r}, this version reads {FORMAT!r}'

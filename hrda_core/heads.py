@@ -1,0 +1,126 @@
+"""Decoder heads: the DAFormer segmentation head and the scale-attention head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DILATIONS = (6, 12, 18)
+
+
+def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize without aligned corners, the only interpolation of the network.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size).
+    """
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
+
+
+class ConvNormReLU(nn.Sequential):
+    """Convolution without bias, batch norm, ReLU; the size of the map is kept."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, dilation: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        padding = dilation * (kernel // 2)
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, 1, padding, dilation, groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+
+class SeparableConv(nn.Sequential):
+    """Depthwise dilated 3x3 and pointwise 1x1, each with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
+        super().__init__()
+        self.depthwise = ConvNormReLU(inputs, inputs, 3, dilation, groups=inputs)
+        self.pointwise = ConvNormReLU(inputs, outputs, 1)
+
+
+class AtrousPyramid(nn.Module):
+    """ASPP without image pooling: dilations 1, 6, 12, 18, then a 3x3 bottleneck.
+
+    Shape:
+        (B, inputs, h, w) to (B, outputs, h, w). Source: spec section 1.2.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList([ConvNormReLU(inputs, outputs, 1)])
+        self.branches.extend(SeparableConv(inputs, outputs, d) for d in DILATIONS)
+        self.bottleneck = ConvNormReLU(len(self.branches) * outputs, outputs, 3)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Fuse the branches."""
+        fused: Tensor = self.bottleneck(torch.cat([b(features) for b in self.branches], dim=1))
+        return fused
+
+
+class _PyramidHead(nn.Module):
+    """Embeds four encoder levels at stride 4, fuses them and classifies every cell."""
+
+    def __init__(
+        self, channels: Sequence[int], embed: int, fuse: nn.Module, width: int, outputs: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.ModuleList(nn.Linear(c, embed) for c in channels)
+        self.fuse = fuse
+        self.dropout = nn.Dropout2d(dropout)
+        self.classify = nn.Conv2d(width, outputs, 1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        nn.init.normal_(self.classify.weight, std=0.01)
+        if self.classify.bias is not None:
+            nn.init.zeros_(self.classify.bias)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits at the size of the finest map: (B, outputs, H / 4, W / 4)."""
+        height, width = features[0].shape[-2:]
+        levels = [
+            resize(embed(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), (height, width))
+            for embed, level in zip(self.embed, features, strict=True)
+        ]
+        logits: Tensor = self.classify(self.dropout(self.fuse(torch.cat(levels, dim=1))))
+        return logits
+
+
+class DAFormerHead(_PyramidHead):
+    """Segmentation head of DAFormer with separable ASPP fusion (spec section 1.2).
+
+    Shape:
+        four maps (B, C_i, h_i, w_i) to logits (B, classes, h_0, w_0).
+    """
+
+    def __init__(
+        self, channels: Sequence[int], classes: int, embed: int, width: int, dropout: float
+    ) -> None:
+        pyramid = AtrousPyramid(len(channels) * embed, width)
+        super().__init__(channels, embed, pyramid, width, classes, dropout)
+
+
+class ScaleAttentionHead(_PyramidHead):
+    """Scale attention: the same embedding, fused by one 1x1 convolution (spec section 1.3).
+
+    Shape:
+        four context maps to attention logits (B, classes or 1, h_0, w_0), before the sigmoid.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], outputs: int, embed: int, width: int, dropout: float
+    ) -> None:
+        fuse = ConvNormReLU(len(channels) * embed, width, 1)
+        super().__init__(channels, embed, fuse, width, outputs, dropout)

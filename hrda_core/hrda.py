@@ -1,0 +1,274 @@
+"""HRDA: one encoder and decoder at two resolutions, fused by a learned scale attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hrda_core.architecture import Architecture
+from hrda_core.classes import ClassSet
+from hrda_core.encoders import Encoder
+from hrda_core.heads import DAFormerHead, ScaleAttentionHead, resize
+from hrda_core.windows import Box, WindowPlan, detail_boxes
+
+STRIDE = 4
+"""Input pixels per logit of the heads."""
+
+
+class ContextPrediction(NamedTuple):
+    """What the low-resolution branch says.
+
+    Attributes:
+        logits: (B, C, h, w) at stride 4 of the resized context crop.
+        attention: (B, C or 1, h, w) after the sigmoid, 0 (context) to 1 (detail); None for
+            a network of one resolution.
+        features: the four encoder maps, finest first.
+    """
+
+    logits: Tensor
+    attention: Tensor | None
+    features: list[Tensor]
+
+
+class TrainingOutput(NamedTuple):
+    """What one training forward gives (spec section 2.1).
+
+    Attributes:
+        fused: (B, C, H / 4, W / 4) logits of the whole context crop.
+        weighted_context: (B, C, h, w), context logits times (1 - attention), or None.
+        detail: (B, C, box / 4) logits of the detail box, or None.
+        attention: (B, C or 1, h, w), masked to the box, or None.
+        features: four encoder maps of the resized context crop.
+    """
+
+    fused: Tensor
+    weighted_context: Tensor | None
+    detail: Tensor | None
+    attention: Tensor | None
+    features: list[Tensor]
+
+
+class CropPrediction(NamedTuple):
+    """The prediction of one context crop at inference, all at stride 4 of the crop.
+
+    Attributes:
+        fused: (B, C, H / 4, W / 4) logits.
+        context: (B, C, h, w) logits of the low-resolution branch.
+        detail: (B, C, H / 4, W / 4) merged logits of the detail windows, or None.
+        attention: (B, C or 1, h, w), or None.
+    """
+
+    fused: Tensor
+    context: Tensor
+    detail: Tensor | None
+    attention: Tensor | None
+
+
+def fuse(
+    context_logits: Tensor,
+    attention: Tensor,
+    detail_logits: Tensor,
+    detail_mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Fuse the two resolutions: the one place of the formula (spec section 2.1, step 5).
+
+    The context is weighted by (1 - attention) at its own resolution and only then enlarged;
+    the mask, too, acts before the attention is enlarged. Both orders matter.
+
+    Shape:
+        context_logits: (B, C, h, w); attention: (B, C or 1, h, w) in 0..1;
+        detail_logits: (B, C, H, W), zero where there is no detail;
+        detail_mask: broadcastable to (B, 1, h, w), 1 where there is detail, or None for
+        everywhere. Result: fused (B, C, H, W) and weighted context (B, C, h, w).
+    """
+    if detail_mask is not None:
+        attention = attention * detail_mask
+    weighted_context = (1 - attention) * context_logits
+    height, width = detail_logits.shape[-2:]
+    enlarged = resize(attention, (height, width))
+    fused = enlarged * detail_logits + resize(weighted_context, (height, width))
+    return fused, weighted_context
+
+
+def cut(images: Tensor, boxes: Sequence[Box]) -> Tensor:
+    """Cut equally sized boxes out of every image, box by box.
+
+    Shape:
+        images (B, C, H, W) to (len(boxes) * B, C, h, w).
+    """
+    return torch.cat([images[..., b.y1 : b.y2, b.x1 : b.x2] for b in boxes])
+
+
+def merge_windows(logits: Tensor, boxes: Sequence[Box], size: tuple[int, int]) -> Tensor:
+    """Average window logits on a canvas (spec section 2.3).
+
+    Shape:
+        logits: (N, B, C, h, w), one entry per box; boxes: N boxes on the canvas' own grid that
+        together cover it; size: (H, W). Result: (B, C, H, W).
+    """
+    canvas = logits.new_zeros((*logits.shape[1:3], *size))
+    count = logits.new_zeros((1, 1, *size))
+    for window, box in zip(logits, boxes, strict=True):
+        canvas[..., box.y1 : box.y2, box.x1 : box.x2] += window
+        count[..., box.y1 : box.y2, box.x1 : box.x2] += 1
+    return canvas / count
+
+
+class HRDA(nn.Module):
+    """The network. Training and inference differ in how they choose windows, nothing else.
+
+    Args:
+        architecture: sizes, encoder and normalisation.
+        classes: the classes it tells apart.
+        pretrained: whether timm downloads encoder weights.
+
+    Attributes:
+        step: training steps its weights have seen.
+        metadata: what its checkpoint says of it, by `load_model`.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, architecture: Architecture, classes: ClassSet, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        a = architecture
+        self.architecture, self.classes = a, classes
+        self.step = 0
+        self.metadata: dict[str, str] = {}
+        self.encoder = Encoder(a.encoder, a.drop_path, pretrained)
+        channels = self.encoder.channels
+        self.head = DAFormerHead(
+            channels, len(classes), a.embed_channels, a.head_channels, a.dropout
+        )
+        self.attention_head: ScaleAttentionHead | None = None
+        if a.multi_resolution:
+            self.attention_head = ScaleAttentionHead(
+                channels,
+                len(classes) if a.attention == 'classwise' else 1,
+                a.attention_embed_channels,
+                a.head_channels,
+                a.dropout,
+            )
+        # Known from the architecture, so not part of the weights.
+        self.register_buffer('mean', torch.tensor(a.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(a.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Prepare RGB images of 0..255 (any dtype), (B, 3, H, W), on the model's device."""
+        return (images.to(self.mean.device, torch.float32) - self.mean) / self.std
+
+    def denormalise(self, images: Tensor) -> Tensor:
+        """Normalised images back to RGB of 0..1, (B, 3, H, W), unclamped."""
+        return (images * self.std + self.mean) / 255.0
+
+    def shrink(self, images: Tensor) -> Tensor:
+        """Context crops at the resolution of the context branch."""
+        if not self.architecture.multi_resolution:
+            return images
+        scale = self.architecture.context_scale
+        height, width = images.shape[-2:]
+        return resize(images, (int(height * scale), int(width * scale)))
+
+    def context(self, images: Tensor) -> ContextPrediction:
+        """Run the context branch on crops that are already shrunk, (B, 3, h, w)."""
+        features = self.encoder(images)
+        logits = self.head(features)
+        attention = None
+        if self.attention_head is not None:
+            attention = torch.sigmoid(self.attention_head(features))
+        return ContextPrediction(logits, attention, features)
+
+    def detail(self, windows: Tensor) -> Tensor:
+        """Logits of full-resolution windows: (N, 3, h, w) to (N, C, h / 4, w / 4)."""
+        logits: Tensor = self.head(self.encoder(windows))
+        return logits
+
+    def forward(self, images: Tensor, box: Box | None = None) -> TrainingOutput:
+        """Training forward with one detail box for the whole batch (spec section 2.1).
+
+        Args:
+            images: normalised context crops (B, 3, H, W), sides divisible by 16.
+            box: detail box with corners divisible by 4; None for one-resolution networks.
+
+        Raises:
+            ValueError: a box is missing, or given to a network that has no detail branch.
+        """
+        if (box is not None) != self.architecture.multi_resolution:
+            raise ValueError(
+                f'a network with attention {self.architecture.attention!r} was given box {box}'
+            )
+        context = self.context(self.shrink(images))
+        if box is None or context.attention is None:
+            return TrainingOutput(context.logits, None, None, None, context.features)
+        detail = self.detail(cut(images, [box]))
+        height, width = images.shape[-2:]
+        canvas = detail.new_zeros(*detail.shape[:2], height // STRIDE, width // STRIDE)
+        on_canvas = box.divided(STRIDE)
+        canvas[..., on_canvas.y1 : on_canvas.y2, on_canvas.x1 : on_canvas.x2] = detail
+        mask = torch.zeros_like(context.attention[:1, :1])
+        inside = box.divided(int(STRIDE / self.architecture.context_scale))
+        mask[..., inside.y1 : inside.y2, inside.x1 : inside.x2] = 1
+        fused, weighted = fuse(context.logits, context.attention, canvas, mask)
+        return TrainingOutput(fused, weighted, detail, context.attention * mask, context.features)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits of context crops at full size: (B, 3, H, W) to (B, C, H, W).
+
+        All windows go through the network in one batch, as batch statistics of a teacher in
+        training mode require (spec section 2.3).
+        """
+        height, width = images.shape[-2:]
+        whole = Box(0, height, 0, width)
+        windows: tuple[Box, ...] = ()
+        if self.architecture.multi_resolution:
+            windows = detail_boxes(height, width, self.architecture.detail_size)
+        plan = WindowPlan(height, width, (whole,), windows, (tuple(range(len(windows))),))
+        _, crop = next(self.predict_crops(images, plan))
+        return resize(crop.fused, (height, width))
+
+    def predict_crops(
+        self, images: Tensor, plan: WindowPlan, batch: int | None = None
+    ) -> Iterator[tuple[Box, CropPrediction]]:
+        """Predict every context crop of a plan, computing shared detail windows once.
+
+        Args:
+            images: normalised (B, 3, plan.height, plan.width).
+            plan: context crops and detail windows.
+            batch: how many crops or windows go through the network at once; None for all.
+
+        Yields:
+            Each context box with its prediction, in the order of the plan.
+        """
+        crops = [cut(images, [box]) for box in plan.contexts]
+        groups = _groups(len(crops), batch)
+        contexts = [self.context(self.shrink(torch.cat(crops[a:b]))) for a, b in groups]
+        logits = torch.cat([c.logits for c in contexts])
+        per_image = images.shape[0]
+        if not self.architecture.multi_resolution:
+            for box, part in zip(plan.contexts, logits.split(per_image), strict=True):
+                yield box, CropPrediction(part, part, None, None)
+            return
+        attention = torch.cat([c.attention for c in contexts if c.attention is not None])
+        details = torch.cat([
+            self.detail(cut(images, plan.windows[a:b]))
+            for a, b in _groups(len(plan.windows), batch)
+        ])
+        details = details.unflatten(0, (len(plan.windows), per_image))
+        parts = zip(logits.split(per_image), attention.split(per_image), strict=True)
+        for box, members, (part, weight) in zip(plan.contexts, plan.members, parts, strict=True):
+            inner = [plan.windows[i].inside(box).divided(STRIDE) for i in members]
+            size = (-(-box.height // STRIDE), -(-box.width // STRIDE))
+            merged = merge_windows(details[list(members)], inner, size)
+            fused, _ = fuse(part, weight, merged)
+            yield box, CropPrediction(fused, part, merged, weight)
+
+
+def _groups(count: int, batch: int | None) -> list[tuple[int, int]]:
+    size = batch or max(count, 1)
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
