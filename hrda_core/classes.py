@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -153,7 +153,7 @@ def _color(values: Any) -> Color:
     return red, green, blue
 
 
-# name, colour, Cityscapes raw id, SYNTHIA raw id (-1: absent there), countable
+# name, colour, Cityscapes raw id, SYNTHIA raw id, countable
 _STREET: tuple[tuple[str, Color, int, int, bool], ...] = (
     ('road', (128, 64, 128), 7, 3, False),
     ('sidewalk', (244, 35, 232), 8, 4, False),
@@ -177,19 +177,19 @@ _STREET: tuple[tuple[str, Color, int, int, bool], ...] = (
 )
 
 
-def _street_classes(name: str, raw_column: int) -> ClassSet:
+def _street_classes(name: str, raw_ids: Iterable[int]) -> ClassSet:
     return ClassSet(
         name=name,
         names=tuple(row[0] for row in _STREET),
         colors=tuple(row[1] for row in _STREET),
-        raw_ids=tuple((int(row[raw_column]),) for row in _STREET),  # type: ignore[call-overload]
+        raw_ids=tuple((raw_id,) for raw_id in raw_ids),
         things=tuple(row[0] for row in _STREET if row[4]),
     )
 
 
-CITYSCAPES = _street_classes('cityscapes', 2)
+CITYSCAPES = _street_classes('cityscapes', (row[2] for row in _STREET))
 """The 19 evaluated Cityscapes classes; GTA5 uses the same raw ids (spec section 4)."""
-SYNTHIA = _street_classes('synthia', 3)
+SYNTHIA = _street_classes('synthia', (row[3] for row in _STREET))
 """The same 19 train ids with SYNTHIA-RAND-CITYSCAPES raw ids."""
 _BUILT_IN = {'cityscapes': CITYSCAPES, 'synthia': SYNTHIA}
 

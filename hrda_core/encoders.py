@@ -54,7 +54,7 @@ def _build_pyramid(name: str, options: dict[str, object]) -> tuple[nn.Module, tu
     timm_name = MIT.get(name, name)
     if not timm.is_model(timm_name):
         raise ValueError(
-            f'unknown encoder {name!r}: expected {", ".join(MIT)} or a model of `timm.list_models()`'
+            f'unknown encoder {name!r}: expected {", ".join(MIT)} or one of timm.list_models()'
         )
     try:
         probe = timm.create_model(timm_name, features_only=True)

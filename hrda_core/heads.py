@@ -30,9 +30,7 @@ class ConvNormReLU(nn.Sequential):
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(
-            inputs, outputs, kernel, 1, padding, dilation, groups, bias=False
-        )
+        self.conv = nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
 
@@ -69,7 +67,12 @@ class _PyramidHead(nn.Module):
     """Embeds four encoder levels at stride 4, fuses them and classifies every cell."""
 
     def __init__(
-        self, channels: Sequence[int], embed: int, fuse: nn.Module, width: int, outputs: int,
+        self,
+        channels: Sequence[int],
+        embed: int,
+        fuse: nn.Module,
+        width: int,
+        outputs: int,
         dropout: float,
     ) -> None:
         super().__init__()

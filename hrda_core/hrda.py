@@ -251,16 +251,18 @@ class HRDA(nn.Module):
         logits = torch.cat([c.logits for c in contexts])
         per_image = images.shape[0]
         if not self.architecture.multi_resolution:
-            for box, part in zip(plan.contexts, logits.split(per_image), strict=True):
+            for box, part in zip(plan.contexts, torch.split(logits, per_image), strict=True):
                 yield box, CropPrediction(part, part, None, None)
             return
         attention = torch.cat([c.attention for c in contexts if c.attention is not None])
-        details = torch.cat([
-            self.detail(cut(images, plan.windows[a:b]))
-            for a, b in _groups(len(plan.windows), batch)
-        ])
-        details = details.unflatten(0, (len(plan.windows), per_image))
-        parts = zip(logits.split(per_image), attention.split(per_image), strict=True)
+        details = torch.cat(
+            [
+                self.detail(cut(images, plan.windows[a:b]))
+                for a, b in _groups(len(plan.windows), batch)
+            ]
+        )
+        details = details.reshape(len(plan.windows), per_image, *details.shape[1:])
+        parts = zip(torch.split(logits, per_image), torch.split(attention, per_image), strict=True)
         for box, members, (part, weight) in zip(plan.contexts, plan.members, parts, strict=True):
             inner = [plan.windows[i].inside(box).divided(STRIDE) for i in members]
             size = (-(-box.height // STRIDE), -(-box.width // STRIDE))

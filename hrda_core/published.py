@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ from hrda_core.hrda import HRDA
 
 LICENCE = 'research only: derived from published weights under non-commercial terms'
 PREFIXES = {'student': 'model.', 'teacher': 'ema_model.'}
-MIT_DEPTHS = {
+MIT_DEPTHS: dict[tuple[int, tuple[int, ...]], str] = {
     (32, (2, 2, 2, 2)): 'mit_b0',
     (64, (2, 2, 2, 2)): 'mit_b1',
     (64, (3, 4, 6, 3)): 'mit_b2',
@@ -35,14 +36,15 @@ MIT_DEPTHS = {
 """First embedding width and blocks per stage of each encoder (spec section 1.1)."""
 
 # Published name -> name here; applied in order, all that match.
-_ENCODER_RULES = (
+_Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+_ENCODER_RULES: _Rules = (
     (r'^patch_embed1\.', r'patch_embed.'),
     (r'^patch_embed([2-4])\.', lambda m: f'stages_{int(m[1]) - 1}.downsample.'),
     (r'^block([1-4])\.', lambda m: f'stages_{int(m[1]) - 1}.blocks.'),
     (r'^norm([1-4])\.', lambda m: f'stages_{int(m[1]) - 1}.norm.'),
     (r'\.dwconv\.dwconv\.', r'.dwconv.'),
 )
-_HEAD_RULES = (
+_HEAD_RULES: _Rules = (
     (r'^conv_seg\.', r'classify.'),
     (r'^embed_layers\.(\d)\.proj\.', r'embed.\1.'),
     (r'^fuse_layer\.aspp_modules\.', r'fuse.branches.'),
@@ -135,35 +137,30 @@ def _architecture(
         embed = tensors[f'{head}embed_layers.0.proj.weight'].shape[0]
         if f'{head}fuse_layer.aspp_modules.1.depthwise_conv.conv.weight' not in tensors:
             raise CheckpointError(f'{path}: its decoder is not the separable-ASPP DAFormer head')
-        attention, attention_embed = 'none', embed
+        attention: Literal['classwise', 'single', 'none'] = 'none'
+        attention_embed = embed
         if multi:
             prefix = 'decode_head.scale_attention.'
             rows = tensors[f'{prefix}conv_seg.weight'].shape[0]
             attention = 'classwise' if rows == outputs else 'single'
             attention_embed = tensors[f'{prefix}embed_layers.0.proj.weight'].shape[0]
     except KeyError as error:
-        raise CheckpointError(f'{path}: its decoder lacks {error}, expected of DAFormer') from error
+        raise CheckpointError(f'{path}: its decoder lacks {error}') from error
     if outputs != len(classes):
         raise CheckpointError(
             f'{path}: predicts {outputs} classes, class set {classes.name!r} has {len(classes)}; '
             'name the right one with --classes'
         )
-    sizes = {'head_channels': width, 'embed_channels': embed}
-    if not multi:  # DAFormer was trained and tested on images of half the size, whole
-        return Architecture(
-            encoder, **sizes, attention='none', context_size=512, mode='whole', image_scale=0.5
-        )
-    return Architecture(
-        encoder,
-        **sizes,
-        attention_embed_channels=attention_embed,
-        attention='classwise' if attention == 'classwise' else 'single',
-    )
+    architecture = Architecture(encoder, width, embed, attention_embed, attention)
+    if multi:
+        return architecture
+    # DAFormer was trained and tested on images of half the size, each seen as a whole.
+    return replace(architecture, context_size=512, mode='whole', image_scale=0.5)
 
 
-def _rename(name: str, rules: tuple[tuple[str, object], ...]) -> str:
+def _rename(name: str, rules: _Rules) -> str:
     for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)  # type: ignore[call-overload]
+        name = re.sub(pattern, replacement, name)
     return name
 
 

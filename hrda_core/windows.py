@@ -34,9 +34,7 @@ class Box(NamedTuple):
 
     def inside(self, outer: Box) -> Box:
         """The same rectangle in the coordinates of an outer box."""
-        return Box(
-            self.y1 - outer.y1, self.y2 - outer.y1, self.x1 - outer.x1, self.x2 - outer.x1
-        )
+        return Box(self.y1 - outer.y1, self.y2 - outer.y1, self.x1 - outer.x1, self.x2 - outer.x1)
 
     def divided(self, divisor: int) -> Box:
         """The box on a grid `divisor` times coarser, truncated."""
@@ -102,9 +100,7 @@ def plan_windows(height: int, width: int, architecture: Architecture) -> WindowP
     whole = Box(0, height, 0, width)
     size = architecture.context_size
     contexts = (
-        (whole,)
-        if architecture.mode == 'whole'
-        else sliding_boxes(height, width, size, size // 2)
+        (whole,) if architecture.mode == 'whole' else sliding_boxes(height, width, size, size // 2)
     )
     if not architecture.multi_resolution:
         return WindowPlan(height, width, contexts, (), ((),) * len(contexts))

@@ -1,0 +1,82 @@
+"""Where and in which precision a network runs, each choice with its reason in words."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device, a precision, and why.
+
+    Attributes:
+        device: where tensors live.
+        dtype: what matrix products are computed in; accumulation stays in float32.
+        reason: the choice in words, for logs.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    reason: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which the network runs in the chosen precision."""
+        reduced = self.dtype != torch.float32
+        return torch.autocast(self.device.type, self.dtype, enabled=reduced)
+
+
+def choose_runtime(device: str = 'auto', precision: str = 'auto') -> Runtime:
+    """Resolve `auto` and check what was asked for.
+
+    Args:
+        device: auto, cpu, cuda or cuda:N.
+        precision: auto, fp32, bf16 or fp16.
+
+    Raises:
+        ValueError: an unknown or absent device, or a precision it cannot do.
+    """
+    chosen, why = _device(device)
+    if precision == 'auto':
+        dtype, how = _precision(chosen)
+    elif precision in PRECISIONS:
+        dtype, how = PRECISIONS[precision], 'as asked'
+    else:
+        raise ValueError(f'precision {precision!r}: expected auto, {", ".join(PRECISIONS)}')
+    if chosen.type == 'cpu' and dtype == torch.float16:
+        raise ValueError('precision fp16 needs a GPU; on a CPU use fp32 or bf16')
+    name = next(key for key, value in PRECISIONS.items() if value == dtype)
+    return Runtime(chosen, dtype, f'{chosen} ({why}), {name} ({how})')
+
+
+def _device(device: str) -> tuple[torch.device, str]:
+    if device == 'auto':
+        if torch.cuda.is_available():
+            return torch.device('cuda', torch.cuda.current_device()), torch.cuda.get_device_name()
+        return torch.device('cpu'), 'no usable GPU found'
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device {device!r}: expected auto, cpu, cuda or cuda:N') from error
+    if chosen.type not in ('cpu', 'cuda'):
+        raise ValueError(f'device {device!r}: expected auto, cpu, cuda or cuda:N')
+    if chosen.type == 'cuda':
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (chosen.index or 0) >= count:
+            raise ValueError(
+                f'device {device!r}: torch sees {count} CUDA devices here; use cpu or auto, or '
+                'check the driver and that torch is a CUDA build'
+            )
+    return chosen, 'as asked'
+
+
+def _precision(device: torch.device) -> tuple[torch.dtype, str]:
+    if device.type == 'cpu':
+        return torch.float32, 'exact on a CPU'
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16, 'the GPU computes it natively'
+    return torch.float16, 'the GPU has no bf16'
