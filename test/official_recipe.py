@@ -57,7 +57,7 @@ def read_shapes(path: Path, prefix: str = '') -> dict[str, Shape]:
 
 
 def state_dict(shapes: Mapping[str, Shape] | Path, prefix: str = '') -> dict[str, Tensor]:
-    """Every tensor of a mapping (or a keys file) of full published keys; `prefix` is put before."""
+    """Every tensor of a mapping (or a keys file) of published keys; `prefix` is put before."""
     if isinstance(shapes, Path):
         return {key: value(key, shape) for key, shape in read_shapes(shapes, prefix).items()}
     return {prefix + key: value(prefix + key, tuple(shape)) for key, shape in shapes.items()}

@@ -23,9 +23,9 @@ class SourceSettings:
     label_ids: Literal['train', 'raw'] = 'train'
     """'train': pixels are class indices, 255 = ignored; 'raw': mapped by the class set's ids."""
     size: tuple[int, int] | None = None
-    """Frames are resized to fit into this (width, height) [px], aspect kept; null = as they are."""
+    """Frames are resized to fit into (width, height) [px], aspect kept; null = not resized."""
     max_class_share: float = 0.75
-    """Crops in which one class covers this share of the labelled pixels are redrawn; 1.0 = off."""
+    """Crops where one class covers this share of the labelled pixels are redrawn; 1.0 = off."""
     photometric: bool = False
     """Random brightness, contrast, saturation and hue (for training without self-training)."""
 
@@ -41,7 +41,7 @@ class TargetSettings:
     images: str = '.'
     """Image folder below root, searched recursively for .jpg, .jpeg and .png."""
     size: tuple[int, int] | None = None
-    """Frames are resized to fit into this (width, height) [px], aspect kept; null = as they are."""
+    """Frames are resized to fit into (width, height) [px], aspect kept; null = not resized."""
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Top, bottom, left, right [px of the resized frame] where pseudo labels do not count:
     the bonnet, the ego vehicle, the border (Cityscapes at 2048x1024: 30, 240, 30, 30)."""

@@ -1,0 +1,122 @@
+"""Losses: cross entropy over all pixels, the HRDA composite, and the feature distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from hrda_core.classes import IGNORE
+
+if TYPE_CHECKING:
+    from hrda_core.hrda import TrainingOutput
+    from hrda_core.windows import Box
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Cross entropy at label size, averaged over all pixels (HRDA spec 2.2).
+
+    Ignored pixels (255) and pixels of weight 0 count in the divisor, so that an image with few
+    labels weighs little; averaging over labelled pixels alone is a different loss.
+
+    Shape:
+        logits: (B, C, h, w), resized bilinearly to (H, W).
+        labels: uint8 or int64 (B, H, W), 0..C-1 or 255.
+        weights: float (B, H, W) or None.
+        result: scalar, float32.
+    """
+    logits = F.interpolate(
+        logits.float(), size=labels.shape[-2:], mode='bilinear', align_corners=False
+    )
+    loss = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction='none')
+    return (loss if weights is None else loss * weights).mean()
+
+
+def composite_loss(
+    output: TrainingOutput,
+    labels: Tensor,
+    box: Box,
+    weights: Tensor | None = None,
+    *,
+    detail_weight: float,
+    context_weight: float,
+) -> dict[str, Tensor]:
+    """The HRDA loss as its weighted parts 'fused', 'detail' and 'context' (HRDA spec 2.2).
+
+    The parts add up to the loss. The context part, if any, looks at the context logits that the
+    attention has already weighted down, as published. A network without a second resolution
+    has the part 'fused' alone, with weight 1.
+
+    Shape:
+        labels: uint8 (B, H, W); weights: float (B, H, W) or None; both of the context crop.
+        box: the detail crop in pixels of the context crop.
+    """
+    if output.detail is None or output.weighted_context is None:
+        return {'fused': cross_entropy(output.fused, labels, weights)}
+    fused_weight = 1 - detail_weight - context_weight
+    parts = {'fused': fused_weight * cross_entropy(output.fused, labels, weights)}
+    if detail_weight > 0:
+        rows, columns = slice(box.y1, box.y2), slice(box.x1, box.x2)
+        inside = None if weights is None else weights[:, rows, columns]
+        detail = cross_entropy(output.detail, labels[:, rows, columns], inside)
+        parts['detail'] = detail_weight * detail
+    if context_weight > 0:
+        context = cross_entropy(output.weighted_context, labels, weights)
+        parts['context'] = context_weight * context
+    return parts
+
+
+def majority_labels(
+    labels: Tensor, size: tuple[int, int], min_ratio: float, classes: int
+) -> Tensor:
+    """Class of each cell where one class covers at least `min_ratio` of it, else 255.
+
+    Cells are blocks of (H // h, W // w) pixels from the top left corner; ignored pixels count
+    as a class of their own (HRDA spec 3.6).
+
+    Shape:
+        labels: uint8 or int64 (B, H, W), 0..classes-1 or 255.
+        result: int64 (B, h, w) for size = (h, w).
+
+    Raises:
+        ValueError: the labels are smaller than the grid of cells.
+    """
+    batch, height, width = labels.shape
+    rows, columns = height // size[0], width // size[1]
+    if rows < 1 or columns < 1:
+        raise ValueError(f'labels of {height}x{width} px are smaller than {size} feature cells')
+    blocks = labels[:, : size[0] * rows, : size[1] * columns].long()
+    blocks = torch.where(blocks == IGNORE, classes, blocks)
+    blocks = blocks.reshape(batch, size[0], rows, size[1], columns).transpose(2, 3).flatten(3)
+    counts = torch.zeros(*blocks.shape[:3], classes + 1, device=labels.device)
+    counts.scatter_add_(3, blocks, torch.ones((), device=labels.device).expand(blocks.shape))
+    ratio, winner = (counts / (rows * columns)).max(dim=3)
+    return torch.where((ratio >= min_ratio) & (winner < classes), winner, IGNORE)
+
+
+def feature_distance(
+    features: Tensor,
+    reference: Tensor,
+    labels: Tensor,
+    *,
+    thing_ids: Sequence[int],
+    min_ratio: float,
+    classes: int,
+) -> Tensor:
+    """Mean Euclidean distance of two feature maps on cells that hold a thing (HRDA spec 3.6).
+
+    Where no cell holds a thing the result is 0 with zero gradients; the published code logs
+    NaN there.
+
+    Shape:
+        features, reference: (B, D, h, w); labels: uint8 (B, H, W) train ids.
+        result: scalar, float32, without the loss weight.
+    """
+    cells = majority_labels(labels, tuple(features.shape[-2:]), min_ratio, classes)
+    things = torch.tensor(list(thing_ids), dtype=torch.int64, device=labels.device)
+    mask = torch.isin(cells, things)
+    distance = torch.linalg.vector_norm(features.float() - reference.float(), dim=1)
+    return torch.where(mask, distance, 0).sum() / mask.sum().clamp(min=1)

@@ -1,0 +1,266 @@
+"""Self-training: a slow teacher labels the camera's frames, the student learns from mixtures."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from training.batch_transforms import (
+    JitterDraw,
+    colour_jitter,
+    draw_blur,
+    draw_jitter,
+    gaussian_blur,
+)
+from training.class_mix import Chosen, draw_classes, mix, mix_mask
+from training.losses import feature_distance
+from training.methods.settings import SelfTrainingSettings
+from training.methods.source_only import SupervisedLoss, draw_box, figures, picture
+from training.randomness import Stream, step_generator
+from training.teacher import PseudoLabels, Teacher
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hrda_core.hrda import HRDA, TrainingOutput
+    from hrda_core.windows import Box
+    from training.methods import Backward, Batch
+
+NO_FEATURE_DISTANCE = (
+    'feature distance is off: the encoder starts without pretrained weights, so there are no '
+    'features to stay close to'
+)
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """Everything random in one self-training step.
+
+    Attributes:
+        source_box: detail box of the source images; None without a second resolution.
+        mix_box: detail box of the mixed images.
+        classes: for each image the source labels (255 too) whose pixels are pasted.
+        jitter: colour jitter of the mixed images, None for none.
+        blur: standard deviation of the blur of each mixed image [px], None for none.
+    """
+
+    source_box: Box | None
+    mix_box: Box | None
+    classes: Chosen
+    jitter: JitterDraw | None = None
+    blur: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Mixed images and what they are worth.
+
+    Attributes:
+        images: normalised, (B, 3, H, W).
+        labels: uint8 (B, H, W), source labels and pseudo labels.
+        weights: float (B, H, W), 1 on source pixels, the pseudo labels' weight elsewhere.
+    """
+
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+class SelfTraining:
+    """Source loss, feature distance and mixed loss of one student (HRDA spec 3).
+
+    The sum of the three is published as three backward passes; the first two are one here.
+
+    Attributes:
+        student: the trained network.
+        teacher: its slow average, which labels the target images.
+        feature_encoder: the frozen starting encoder of the feature distance, or None.
+        notes: sentences about choices made by itself.
+    """
+
+    def __init__(
+        self,
+        student: HRDA,
+        settings: SelfTrainingSettings,
+        *,
+        seed: int,
+        pretrained_encoder: bool,
+    ) -> None:
+        self.student = student
+        self.settings = settings
+        self.teacher = Teacher(student, settings.ema_alpha)
+        self.feature_encoder: nn.Module | None = None
+        self.notes: tuple[str, ...] = ()
+        if settings.feature_distance_weight > 0 and student.classes.thing_ids:
+            if pretrained_encoder:
+                self.feature_encoder = copy.deepcopy(student.encoder).eval().requires_grad_(False)
+            else:
+                self.notes = (NO_FEATURE_DISTANCE,)
+        self._supervised = SupervisedLoss(settings, student.architecture)
+        self._seed = seed
+        self._last: dict[str, Tensor] = {}
+
+    def draw(self, images: Tensor, labels: Tensor, step: int) -> StepDraws:
+        """Draw what is random at a step.
+
+        Shape:
+            images: (B, 3, H, W) context crops; labels: uint8 (B, H, W) source labels.
+        """
+        s, count = self.settings, len(images)
+        generator = step_generator(self._seed, Stream.METHOD, step)
+        source_box = draw_box(self.student.architecture, images, generator)
+        mix_box = draw_box(self.student.architecture, images, generator)
+        classes: Chosen = ((),) * count
+        if s.class_mix:
+            classes = draw_classes(labels, generator, s.class_mix_scope)
+        jitter = blur = None
+        if generator.uniform() < s.jitter_probability:
+            jitter = draw_jitter(count, s.jitter_strength, generator)
+        if generator.uniform() < s.blur_probability:
+            blur = draw_blur(count, s.blur_sigma, generator)
+        return StepDraws(source_box, mix_box, classes, jitter, blur)
+
+    def step(
+        self, batch: Batch, step: int, backward: Backward, draws: StepDraws | None = None
+    ) -> dict[str, Tensor]:
+        """One step, see `Method.step`; `draws` replaces what `draw` would give.
+
+        Returns:
+            source_*, feature_distance and mix_* (weighted losses), their sum 'loss', and
+            'pseudo_quality', the share of confident target pixels.
+        """
+        self.student.train()
+        self.teacher.update(self.student, step)
+        source, target = batch['source'], batch['target']
+        images = self.student.normalise(source['image'])
+        labels = source['label'].to(images.device)
+        if draws is None:
+            draws = self.draw(images, labels, step)
+
+        losses = self._source_losses(images, labels, draws.source_box)
+        backward(torch.stack(list(losses.values())).sum())
+
+        target_images = self.student.normalise(target['image'])
+        valid = target['valid'].to(images.device)
+        pseudo = self.teacher.label(target_images, valid, self.settings.pseudo_threshold)
+        mixture = self.mix(images, labels, target_images, pseudo, draws)
+        output = self.student(mixture.images, draws.mix_box)
+        parts = self._supervised(output, mixture.labels, draws.mix_box, mixture.weights)
+        backward(torch.stack(list(parts.values())).sum())
+
+        losses |= {f'mix_{name}': loss for name, loss in parts.items()}
+        self._remember(source, target, mixture, pseudo)
+        return {**figures(losses), 'pseudo_quality': pseudo.quality}
+
+    def _source_losses(self, images: Tensor, labels: Tensor, box: Box | None) -> dict[str, Tensor]:
+        output = self.student(images, box)
+        parts = self._supervised(output, labels, box)
+        losses = {f'source_{name}': loss for name, loss in parts.items()}
+        if self.feature_encoder is not None:
+            losses['feature_distance'] = self._feature_distance(images, labels, output)
+        return losses
+
+    def _feature_distance(self, images: Tensor, labels: Tensor, output: TrainingOutput) -> Tensor:
+        assert self.feature_encoder is not None
+        with torch.no_grad():
+            reference = self.feature_encoder(self.student.shrink(images))[-1]
+        distance = feature_distance(
+            output.features[-1],
+            reference,
+            labels,
+            thing_ids=self.student.classes.thing_ids,
+            min_ratio=self.settings.feature_distance_min_ratio,
+            classes=len(self.student.classes),
+        )
+        return self.settings.feature_distance_weight * distance
+
+    @torch.no_grad()
+    def mix(
+        self,
+        source_images: Tensor,
+        source_labels: Tensor,
+        target_images: Tensor,
+        pseudo: PseudoLabels,
+        draws: StepDraws,
+    ) -> Mixture:
+        """Paste the drawn classes into the target images and change their colours.
+
+        Shape:
+            images: normalised (B, 3, H, W); source_labels: uint8 (B, H, W).
+        """
+        mask = mix_mask(source_labels, draws.classes)
+        images = mix(mask, source_images, target_images)
+        if draws.jitter is not None:
+            coloured = colour_jitter(self.student.denormalise(images), draws.jitter)
+            images = self.student.normalise(coloured * 255)
+        if draws.blur is not None:
+            images = gaussian_blur(images, draws.blur)
+        labels = mix(mask, source_labels, pseudo.labels)
+        return Mixture(images, labels, mix(mask, torch.ones_like(pseudo.weights), pseudo.weights))
+
+    def _remember(
+        self,
+        source: Mapping[str, Any],
+        target: Mapping[str, Any],
+        mixture: Mixture,
+        pseudo: PseudoLabels,
+    ) -> None:
+        # Clones, so that one picture does not keep a whole batch in memory.
+        self._last = {
+            'source': source['image'][0],
+            'source_label': source['label'][0],
+            'target': target['image'][0],
+            'mix': self.student.denormalise(mixture.images[:1])[0].mul(255),
+            'mix_label': mixture.labels[0].clone(),
+            'pseudo_label': pseudo.labels[0].clone(),
+        }
+
+    def panels(self) -> dict[str, np.ndarray]:
+        """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
+        colorize = self.student.classes.colorize
+        return {
+            name: colorize(shown.cpu().numpy()) if shown.ndim == 2 else picture(shown)
+            for name, shown in self._last.items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Student, teacher and, where there is one, the encoder of the feature distance."""
+        state = {
+            'student': self.student.state_dict(),
+            'teacher': self.teacher.model.state_dict(),
+        }
+        if self.feature_encoder is not None:
+            state['feature_encoder'] = self.feature_encoder.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave.
+
+        Raises:
+            ValueError: the state was saved with the feature distance on and this method has
+                it off, or the other way round.
+        """
+        saved = 'feature_encoder' in state
+        if saved != (self.feature_encoder is not None):
+            raise ValueError(
+                f'the saved state has the feature distance {"on" if saved else "off"}, these '
+                f'settings have it {"off" if saved else "on"}; set '
+                'self_training.feature_distance_weight as it was'
+            )
+        self.student.load_state_dict(state['student'])
+        self.teacher.model.load_state_dict(state['teacher'])
+        if self.feature_encoder is not None:
+            self.feature_encoder.load_state_dict(state['feature_encoder'])
+
+    def to(self, device: torch.device | str) -> SelfTraining:
+        """Move all networks; returns itself."""
+        self.student.to(device)
+        self.teacher.model.to(device)
+        if self.feature_encoder is not None:
+            self.feature_encoder.to(device)
+        return self
