@@ -1,0 +1,163 @@
+"""What JPEG and PNG bytes say about themselves, and whether they are whole, without decoding."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from typing import NamedTuple
+
+MAX_PIXELS = 100_000_000
+"""Largest accepted picture (height x width); a header above it is a mistake or an attack."""
+
+_JPEG_MAGIC = b'\xff\xd8\xff'
+_PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+_JPEG_END = b'\xff\xd9'
+_STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
+_FRAME_STARTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN_START = 0xDA
+_FIRST_MARKER = 0xC0  # the ones below are reserved and appear only in damaged files
+_AFTER_SCAN = re.compile(rb'\xff+[^\x00\xff\xd0-\xd7]', re.DOTALL)
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
+
+
+class ImageDecodeError(ValueError):
+    """An image that cannot be decoded: what it holds, what was expected and what to do."""
+
+
+class ImageHeader(NamedTuple):
+    """Sizes read from the first bytes of a picture file.
+
+    `codec` is 'jpeg' or 'png', `height` and `width` are pixels, `channels` is 1..4 as stored
+    (a PNG palette counts as 3) and `bits` is the depth of one sample (1..16).
+    """
+
+    codec: str
+    height: int
+    width: int
+    channels: int
+    bits: int
+
+
+def inspect_image(data: bytes) -> ImageHeader:
+    """Read the sizes of a JPEG or PNG file and check that the file is whole.
+
+    A JPEG must hold a frame header, a scan, an end marker after it and nothing that cannot stand
+    in a scan; every PNG chunk must match its checksum. That costs far less than decoding
+    and finds truncated files and almost all damaged ones.
+
+    Args:
+        data: the bytes of one picture file.
+
+    Returns:
+        The header; `height * width` is at most `MAX_PIXELS`.
+
+    Raises:
+        ImageDecodeError: other formats, truncated or damaged files, absurd sizes.
+    """
+    if data.startswith(_JPEG_MAGIC):
+        header = _inspect_jpeg(data)
+    elif data.startswith(_PNG_MAGIC):
+        header = _inspect_png(data)
+    else:
+        raise ImageDecodeError(
+            f'{len(data)} bytes that start with {data[:4].hex(" ") or "nothing"} are neither a '
+            'JPEG (ff d8 ff) nor a PNG (89 50 4e 47); check what the camera driver publishes'
+        )
+    check_size(header.height, header.width)
+    return header
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise ImageDecodeError unless `height` x `width` pixels are a picture of sane size."""
+    if height <= 0 or width <= 0 or height * width > MAX_PIXELS:
+        raise ImageDecodeError(
+            f'the image claims {width}x{height} pixels; expected at least 1x1 and at most '
+            f'{MAX_PIXELS // 1_000_000} million in all; the message is damaged or not an image'
+        )
+
+
+def _inspect_jpeg(data: bytes) -> ImageHeader:
+    """Walk the JPEG segments up to the end marker (ITU T.81 annex B)."""
+    header: ImageHeader | None = None
+    position = 2
+    scans = 0
+    while True:
+        marker, position = _next_marker(data, position)
+        if marker == _JPEG_END[1]:
+            break
+        if marker in _STANDALONE:
+            continue
+        segment = _jpeg_segment(data, position)
+        position += 2 + len(segment)
+        if marker in _FRAME_STARTS:
+            header = _jpeg_frame(segment)
+        elif marker == _SCAN_START:
+            scans += 1
+            position = _scan_end(data, position)
+    if header is None or not scans:
+        raise _damaged('JPEG', 'it ends before any picture data')
+    return header
+
+
+def _next_marker(data: bytes, position: int) -> tuple[int, int]:
+    if data[position : position + 1] not in (b'\xff', b''):
+        raise _damaged('JPEG', f'byte {position} is {data[position]:#04x} where a marker belongs')
+    while data[position : position + 1] == b'\xff':
+        position += 1
+    if position >= len(data):
+        raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
+    if data[position] < _FIRST_MARKER and data[position] not in _STANDALONE:
+        raise _damaged('JPEG', f'the marker {data[position]:#04x} at byte {position} is not one')
+    return data[position], position + 1
+
+
+def _jpeg_segment(data: bytes, position: int) -> bytes:
+    length = int.from_bytes(data[position : position + 2], 'big')
+    if length < 2 or position + length > len(data):
+        raise _damaged('JPEG', f'it is cut off or damaged in the segment at byte {position}')
+    return data[position + 2 : position + length]
+
+
+def _jpeg_frame(segment: bytes) -> ImageHeader:
+    if len(segment) < 6:
+        raise _damaged('JPEG', 'its frame header is too short')
+    bits, height, width, channels = struct.unpack('>BHHB', segment[:6])
+    return ImageHeader('jpeg', height, width, channels, bits)
+
+
+def _scan_end(data: bytes, position: int) -> int:
+    """Return where the first marker after the entropy-coded data at `position` starts."""
+    found = _AFTER_SCAN.search(data, position)
+    if found is None:
+        raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
+    return found.start()
+
+
+def _inspect_png(data: bytes) -> ImageHeader:
+    """Walk the PNG chunks, checking every checksum (PNG specification, section 5)."""
+    header: ImageHeader | None = None
+    position = len(_PNG_MAGIC)
+    kind = b''
+    while kind != b'IEND':
+        length = int.from_bytes(data[position : position + 4], 'big')
+        end = position + 12 + length
+        if end > len(data):
+            raise _damaged('PNG', f'it is cut off after {len(data)} bytes')
+        kind = data[position + 4 : position + 8]
+        checksum = int.from_bytes(data[end - 4 : end], 'big')
+        if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != checksum:
+            raise _damaged('PNG', f'the checksum of the chunk at byte {position} does not match')
+        if kind == b'IHDR':
+            width, height, bits, colour = struct.unpack_from('>IIBB', data, position + 8)
+            header = ImageHeader('png', height, width, _PNG_CHANNELS.get(colour, 0), bits)
+        position = end
+    if header is None:
+        raise _damaged('PNG', 'it has no header chunk')
+    return header
+
+
+def _damaged(codec: str, reason: str) -> ImageDecodeError:
+    return ImageDecodeError(
+        f'this {codec} is damaged: {reason}; expected a whole file, so leave the frame out'
+    )
