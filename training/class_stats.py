@@ -1,0 +1,130 @@
+"""How many pixels of each class every source frame has: counted once, kept in a cache file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from training.frames import LabelledFrames
+from training.transforms import count_labels
+
+FORMAT = 1
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """Pixels per frame and class.
+
+    Attributes:
+        counts: int64 (frames, classes), pixels of the stored labels.
+    """
+
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Share of every class in all labelled pixels, (classes,), sums to 1."""
+        totals = self.counts.sum(axis=0)
+        return totals / max(int(totals.sum()), 1)
+
+
+def default_cache_dir() -> Path:
+    """Where statistics are kept: $XDG_CACHE_HOME/hrda_ros or ~/.cache/hrda_ros."""
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(base) / 'hrda_ros'
+
+
+def class_statistics(
+    frames: LabelledFrames, cache_dir: Path | None = None, progress: Progress | None = None
+) -> ClassStatistics:
+    """Count the classes of every frame, or read the counts of an earlier run.
+
+    Counting reads every label and every image's header, so it also finds what is unreadable,
+    of another size, or labelled with an unknown id. The cache file is used only while names,
+    sizes and times of all files, the class set and the meaning of the ids are the same.
+
+    Args:
+        frames: the data set.
+        cache_dir: folder of the cache file; None = `default_cache_dir()`.
+        progress: called with (frames done, all frames) while counting.
+
+    Raises:
+        ValueError: a file is missing, unreadable, of another size, or holds an unknown id.
+    """
+    fingerprint = _fingerprint(frames)
+    place = hashlib.sha256(str(frames.labels[0].parent.absolute()).encode()).hexdigest()[:16]
+    path = (cache_dir or default_cache_dir()) / f'class_counts_{place}.json'
+    counts = _read_cache(path, fingerprint)
+    if counts is None:
+        counts = _count(frames, progress)
+        _write_cache(path, fingerprint, frames, counts)
+    return ClassStatistics(counts)
+
+
+def _fingerprint(frames: LabelledFrames) -> str:
+    digest = hashlib.sha256(json.dumps([FORMAT, frames.label_ids]).encode())
+    digest.update(json.dumps(frames.classes.to_dict(), sort_keys=True).encode())
+    for path in (*frames.images, *frames.labels):
+        status = path.stat()
+        digest.update(f'{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}\n'.encode())
+    return digest.hexdigest()
+
+
+def _count(frames: LabelledFrames, progress: Progress | None) -> npt.NDArray[np.int64]:
+    rows = []
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        try:
+            for row in pool.map(partial(_count_frame, frames), range(len(frames))):
+                rows.append(row)
+                if progress is not None:
+                    progress(len(rows), len(frames))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return np.stack(rows)
+
+
+def _count_frame(frames: LabelledFrames, index: int) -> npt.NDArray[np.int64]:
+    frames.check_header(index)
+    return count_labels(frames.read_label(index))[: len(frames.classes)]
+
+
+def _read_cache(path: Path, fingerprint: str) -> npt.NDArray[np.int64] | None:
+    try:
+        stored = json.loads(path.read_text())
+        if stored['fingerprint'] != fingerprint:
+            return None
+        return np.asarray(stored['counts'], np.int64)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a missing or damaged cache is counted anew
+
+
+def _write_cache(
+    path: Path, fingerprint: str, frames: LabelledFrames, counts: npt.NDArray[np.int64]
+) -> None:
+    content = {
+        'root': str(frames.root.absolute()),
+        'classes': list(frames.classes.names),
+        'fingerprint': fingerprint,
+        'counts': counts.tolist(),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            'w', dir=path.parent, prefix=path.name, suffix='.tmp', delete=False
+        ) as file:
+            json.dump(content, file)
+        Path(file.name).replace(path)
+    except OSError:
+        pass  # without a writable cache the next run counts again
