@@ -1,0 +1,170 @@
+"""Plays one topic of a rosbag2 as if it came from a live sensor; needs rclpy, not ros2 bag.
+
+    ros2 run hrda_ros play_bag drive.mcap --topic /cam/image --to /camera/image_raw --hz 5
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
+from rosbags.typesys import Stores, get_typestore
+
+from hrda_ros.message_types import message_class
+from hrda_ros.process import StartError
+
+IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
+STAMP_OFFSET = 4  # behind the encapsulation bytes of CDR
+POLL_S = 0.02
+ACK_TIMEOUT_S = 2
+
+
+def restamp(data: bytes, stamp_ns: int) -> bytes:
+    """Serialized message whose first field is a std_msgs/Header, with another stamp.
+
+    Args:
+        data: CDR bytes, either byte order.
+        stamp_ns: the new stamp in nanoseconds since the epoch.
+    """
+    order = '<' if data[1] & 1 else '>'
+    stamp = struct.pack(f'{order}iI', *divmod(stamp_ns, 10**9))
+    return data[:STAMP_OFFSET] + stamp + data[STAMP_OFFSET + len(stamp) :]
+
+
+def has_header(reader: AnyReader, message_type: str) -> bool:
+    """Whether messages of this type begin with a std_msgs/Header."""
+    members = reader.typestore.fielddefs[message_type][1]
+    return bool(members) and members[0][1][1] == 'std_msgs/msg/Header'
+
+
+def choose_connections(reader: AnyReader, topic: str | None) -> list[Connection]:
+    """The bag's connections of a topic; without a name, of its only image topic.
+
+    Raises:
+        StartError: no such topic, or the choice is not clear; names the topics there are.
+    """
+    types = {connection.topic: connection.msgtype for connection in reader.connections}
+    if topic is None:
+        images = [name for name, message_type in types.items() if message_type in IMAGE_TYPES]
+        topic = images[0] if len(images) == 1 else None
+    if topic not in types:
+        found = ', '.join(f'{name} ({kind})' for name, kind in sorted(types.items()))
+        wanted = f'no topic {topic}' if topic else 'not one image topic; choose with --topic'
+        raise StartError(f'{reader.paths[0]}: {wanted}; it has {found or "no topics"}')
+    return [connection for connection in reader.connections if connection.topic == topic]
+
+
+def due_s(options: Namespace, index: int, recorded_s: float) -> float:
+    """When to publish a message, in seconds after the first.
+
+    Args:
+        options: with `hz` (a fixed rhythm) or `rate` (times the recorded speed).
+        index: 0 for the first message.
+        recorded_s: seconds between the records of the first message and this one.
+    """
+    return index / options.hz if options.hz else recorded_s / options.rate
+
+
+class BagPlayer:
+    """Publishes the messages of some connections, on time, once or in a loop."""
+
+    def __init__(self, reader: AnyReader, connections: list[Connection], options: Namespace):
+        self._reader = reader
+        self._connections = connections
+        self._options = options
+        self._restamp = not options.keep_stamps and has_header(reader, connections[0].msgtype)
+
+    def play(self, publisher: Publisher) -> int:
+        """Publish everything once; how many messages that were."""
+        start_s, first_ns, count = time.monotonic(), 0, 0
+        for _, record_ns, data in self._reader.messages(self._connections):
+            first_ns = first_ns if count else record_ns
+            due = start_s + due_s(self._options, count, (record_ns - first_ns) / 1e9)
+            time.sleep(max(0.0, due - time.monotonic()))
+            publisher.publish(restamp(data, time.time_ns()) if self._restamp else bytes(data))
+            count += 1
+        return count
+
+
+def _wait_for_subscriber(publisher: Publisher) -> None:
+    print(f'waiting for a subscriber of {publisher.topic_name}', flush=True)
+    while not publisher.get_subscription_count():
+        time.sleep(POLL_S)
+
+
+def _play(node: Node, reader: AnyReader, options: Namespace) -> None:
+    connections = choose_connections(reader, options.topic)
+    topic, message_type = connections[0].topic, connections[0].msgtype
+    policy = ReliabilityPolicy[options.reliability.upper()]
+    publisher = node.create_publisher(
+        message_class(message_type), options.to or topic, QoSProfile(depth=5, reliability=policy)
+    )
+    if options.start_when_subscribed:
+        _wait_for_subscriber(publisher)
+    player = BagPlayer(reader, connections, options)
+    print(f'playing {topic} ({message_type}) as {publisher.topic_name}', flush=True)
+    start_s = time.monotonic()
+    count = player.play(publisher)
+    while options.loop and count:
+        count += player.play(publisher)
+    publisher.wait_for_all_acked(Duration(seconds=ACK_TIMEOUT_S))
+    print(f'played {count} messages in {time.monotonic() - start_s:.1f} s', flush=True)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise ValueError
+    return value
+
+
+_positive.__name__ = 'positive number'
+
+
+def parse_arguments(arguments: list[str]) -> Namespace:
+    """Options of the command line (without --ros-args)."""
+    parser = ArgumentParser(prog='play_bag', description=(__doc__ or '').partition('\n')[0])
+    parser.add_argument('bag', type=Path, help='folder of a rosbag2, or a .mcap or .db3 file')
+    parser.add_argument('--topic', help='topic in the bag (default: its only image topic)')
+    parser.add_argument('--to', help='topic to publish on (default: the same)')
+    pace = parser.add_mutually_exclusive_group()
+    pace.add_argument('--rate', type=_positive, default=1.0, help='times the recorded speed')
+    pace.add_argument('--hz', type=_positive, help='messages per second, whatever was recorded')
+    parser.add_argument('--loop', action='store_true', help='start again at the end')
+    parser.add_argument(
+        '--start-when-subscribed', action='store_true', help='wait until somebody listens'
+    )
+    parser.add_argument(
+        '--keep-stamps', action='store_true', help="keep the headers' stamps (default: now)"
+    )
+    parser.add_argument(
+        '--reliability', choices=('reliable', 'best_effort'), default='reliable'
+    )
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Play until the bag's end, SIGINT or SIGTERM; the exit code of the process."""
+    options = parse_arguments(remove_ros_args(sys.argv)[1:])
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        typestore = get_typestore(Stores.ROS2_JAZZY)
+        with AnyReader([options.bag], default_typestore=typestore) as reader:
+            _play(Node('play_bag', start_parameter_services=False), reader, options)
+    except (AnyReaderError, OSError) as error:
+        raise StartError(f'{options.bag}: {error}') from error
+    finally:
+        rclpy.try_shutdown()
+    return 0

@@ -1,0 +1,95 @@
+"""Settings as parameters of a node: described, checked, read-only where a restart is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from hrda_ros.process import StartError
+from hrda_ros.settings import SETTINGS, Settings, coerce, nearest
+
+OWNED_BY_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+
+
+class NodeParameters:
+    """Declares every setting on a node and reads them back.
+
+    The node must have been made with automatically_declare_parameters_from_overrides=True: only
+    so can a value of a neighbouring type (1 for 1.0) be mended instead of ending the process,
+    and a misspelt name be reported instead of ignored.
+
+    Raises:
+        StartError: a value from the command line or a parameter file is refused.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        given = {name: _withdraw(node, name) for name in SETTINGS if node.has_parameter(name)}
+        for name in SETTINGS:
+            try:
+                value = coerce(name, given.get(name, SETTINGS[name].default))
+            except ValueError as error:
+                raise StartError(f'parameter {error}') from error
+            node.declare_parameter(name, value, _descriptor(name), ignore_override=True)
+        self._warn_of_unknown()
+        if hasattr(node, 'add_pre_set_parameters_callback'):  # not in Humble
+            node.add_pre_set_parameters_callback(_mend_types)
+        node.add_on_set_parameters_callback(_check)
+
+    def read(self) -> Settings:
+        """The values as they are now; safe from any thread."""
+        return Settings(**{name: self._node.get_parameter(name).value for name in SETTINGS})
+
+    def _warn_of_unknown(self) -> None:
+        for name in self._node.get_parameters_by_prefix(''):
+            if name not in SETTINGS and not name.startswith(OWNED_BY_ROS):
+                self._node.get_logger().warning(
+                    f'parameter {name} is unknown and has no effect{nearest(name)}'
+                )
+
+
+def _withdraw(node: Node, name: str) -> Any:
+    value = node.get_parameter(name).value
+    node.undeclare_parameter(name)
+    return value
+
+
+def _descriptor(name: str) -> ParameterDescriptor:
+    details = SETTINGS[name].metadata
+    descriptor = ParameterDescriptor(
+        description=details['description'], read_only=not details['live']
+    )
+    if details['choices']:
+        descriptor.additional_constraints = 'one of ' + ', '.join(details['choices'])
+    if details['bounds']:
+        low, high = details['bounds']
+        # A step other than 0 makes sliders send values that are then refused (rqt#264).
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=low, to_value=high, step=0.0)
+        ]
+    return descriptor
+
+
+def _mend_types(parameters: list[Parameter]) -> list[Parameter]:
+    """Let `ros2 param set ... overlay_alpha 1` mean 1.0; everything else stays as it came."""
+    return [
+        Parameter(item.name, value=float(item.value))
+        if item.type_ is Parameter.Type.INTEGER
+        and item.name in SETTINGS
+        and isinstance(SETTINGS[item.name].default, float)
+        else item
+        for item in parameters
+    ]
+
+
+def _check(parameters: list[Parameter]) -> SetParametersResult:
+    for item in parameters:
+        if item.name in SETTINGS:
+            try:
+                coerce(item.name, item.value)
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+    return SetParametersResult(successful=True)

@@ -1,0 +1,90 @@
+"""The segmentation node's parameters as plain values: defaults, meanings, checks. No ROS."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any
+
+Value = str | float | bool
+
+
+def _setting(
+    default: Value,
+    description: str,
+    *,
+    choices: tuple[str, ...] = (),
+    bounds: tuple[float, float] | None = None,
+    live: bool = False,
+) -> Any:
+    details = {'description': description, 'choices': choices, 'bounds': bounds, 'live': live}
+    return field(default=default, metadata=details)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of the node's parameters; those not marked `live` need a restart."""
+
+    checkpoint: str = _setting('', 'Model file (.safetensors) written by `hrda train` or import')
+    device: str = _setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
+    precision: str = _setting(
+        'auto', 'Number format of the model', choices=('auto', 'fp32', 'bf16', 'fp16')
+    )
+    image_transport: str = _setting(
+        'raw',
+        'raw subscribes to `image`, compressed to `image`/compressed',
+        choices=('raw', 'compressed'),
+    )
+    reliability: str = _setting(
+        'auto',
+        'Reliability asked of the camera; auto matches the publishers that are found',
+        choices=('auto', 'reliable', 'best_effort'),
+    )
+    overlay_alpha: float = _setting(
+        0.5, 'Weight of the class colours in the overlay', bounds=(0.0, 1.0), live=True
+    )
+    enabled: bool = _setting(True, 'Whether frames are segmented', live=True)
+    max_rate: float = _setting(
+        0.0, 'Most frames segmented per second [Hz]; 0 means no limit', bounds=(0.0, 1000.0),
+        live=True,
+    )
+
+
+SETTINGS: dict[str, Field[Any]] = {item.name: item for item in fields(Settings)}
+
+
+def coerce(name: str, value: Any) -> Value:
+    """Turn a parameter's value into the type of its setting, or say why it cannot be.
+
+    An integer is taken where a float is expected (`-p overlay_alpha:=1`).
+
+    Raises:
+        ValueError: wrong type, outside the range or not one of the choices; names all three.
+    """
+    setting = SETTINGS[name]
+    wanted = type(setting.default)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        raise ValueError(f'{name} must be of type {wanted.__name__}, not {value!r}')
+    choices, bounds = setting.metadata['choices'], setting.metadata['bounds']
+    if choices and value not in choices:
+        raise ValueError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
+    if bounds and not bounds[0] <= value <= bounds[1]:
+        raise ValueError(f'{name} must lie in {bounds[0]:g}..{bounds[1]:g}, not {value:g}')
+    return value
+
+
+def nearest(name: str) -> str:
+    """The setting whose name is most like the one given, as ' (did you mean X?)', or ''."""
+    close = get_close_matches(name, SETTINGS, n=1)
+    return f' (did you mean {close[0]}?)' if close else ''
+
+
+def describe() -> str:
+    """Every parameter with its default and meaning, one a line."""
+    return '\n'.join(
+        f'  {name} ({item.default!r}): {item.metadata["description"]}'
+        + (f' [{", ".join(item.metadata["choices"])}]' if item.metadata['choices'] else '')
+        for name, item in SETTINGS.items()
+    )

@@ -1,0 +1,123 @@
+"""Starts the segmentation node, and RViz on request; `--show-args` explains every argument."""
+
+import os
+from pathlib import Path
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+SHARE = Path(__file__).resolve().parents[1]
+# Fast DDS changed the name of this variable with its third release, which came with Kilted.
+PROFILE_VARIABLE = (
+    'FASTRTPS_DEFAULT_PROFILES_FILE'
+    if os.environ.get('ROS_DISTRO', 'jazzy') in ('humble', 'iron', 'jazzy')
+    else 'FASTDDS_DEFAULT_PROFILES_FILE'
+)
+AS_FILED = ' (empty: as in params_file)'
+
+# Every parameter of the node that can be given as an argument, with the type it must have.
+PARAMETER_TYPES = {
+    'checkpoint': str,
+    'device': str,
+    'precision': str,
+    'image_transport': str,
+    'reliability': str,
+    'overlay_alpha': float,
+    'max_rate': float,
+}
+PARAMETER_ARGUMENTS = {
+    'checkpoint': 'Model file (.safetensors)',
+    'device': 'Where the model runs: auto, cpu, cuda, cuda:1',
+    'precision': 'Number format of the model: auto, fp32, bf16, fp16',
+    'image_transport': 'raw, or compressed to subscribe to <image>/compressed',
+    'reliability': 'Reliability asked of the camera: auto, reliable, best_effort',
+    'overlay_alpha': 'Weight of the class colours in the overlay, 0..1',
+    'max_rate': 'Most frames segmented per second [Hz], 0 for no limit',
+}
+OTHER_ARGUMENTS = {
+    'image': ('image', 'Camera topic, e.g. /camera/image_raw'),
+    'params_file': (str(SHARE / 'config' / 'segment.yaml'), 'Parameters of the node, as YAML'),
+    'namespace': ('', 'Namespace of the node and its topics'),
+    'name': ('segmentation', 'Name of the node; its topics are <name>/label, ...'),
+    'python': ('', 'Python interpreter that has torch, e.g. /path/to/venv/bin/python3'),
+    'rviz': ('false', 'Whether RViz is started, too'),
+    'use_sim_time': ('false', 'Whether time comes from /clock'),
+    'log_level': ('info', 'debug, info, warn, error or fatal'),
+    'fastdds_profile': (
+        os.environ.get(PROFILE_VARIABLE, str(SHARE / 'config' / 'fastdds.xml')),
+        'Fast DDS profile that carries large images on one host; none: leave Fast DDS alone',
+    ),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, the node, and RViz."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value='', description=text + AS_FILED)
+        for name, text in PARAMETER_ARGUMENTS.items()
+    ] + [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in OTHER_ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node with the parameters that were given, in the environment it needs."""
+    given = {
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for name, kind in PARAMETER_TYPES.items()
+        if LaunchConfiguration(name).perform(context)
+    }
+    given['use_sim_time'] = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
+    node = Node(
+        package='hrda_ros',
+        executable='segment',
+        name=LaunchConfiguration('name'),
+        namespace=LaunchConfiguration('namespace'),
+        prefix=[LaunchConfiguration('python')],
+        parameters=[LaunchConfiguration('params_file'), given],
+        remappings=[('image', LaunchConfiguration('image'))],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+        emulate_tty=True,
+    )
+    profile = LaunchConfiguration('fastdds_profile').perform(context)
+    environment = (
+        [] if profile in ('', 'none') else [SetEnvironmentVariable(PROFILE_VARIABLE, profile)]
+    )
+    return [GroupAction([*environment, node]), rviz(context)]
+
+
+def rviz(context: LaunchContext) -> Node:
+    """RViz, told where this node's topics are."""
+    parts = ('namespace', 'name')
+    place = [LaunchConfiguration(part).perform(context).strip('/') for part in parts]
+    prefix = '/' + '/'.join(part for part in place if part)
+    image = LaunchConfiguration('image').perform(context)
+    if not image.startswith('/'):
+        image = '/' + '/'.join(part for part in (place[0], image) if part)
+    return Node(
+        package='rviz2',
+        executable='rviz2',
+        arguments=['-d', str(SHARE / 'config' / 'segment.rviz')],
+        remappings=[
+            ('/image', image),
+            ('/segmentation/overlay', f'{prefix}/overlay'),
+            ('/segmentation/confidence', f'{prefix}/confidence'),
+        ],
+        parameters=[
+            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)}
+        ],
+        condition=IfCondition(LaunchConfiguration('rviz')),
+    )
