@@ -1,0 +1,187 @@
+"""Puts a training run together: data, networks, validation and loop, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hrda_core.classes import ClassSet, resolve_classes
+from hrda_core.encoder_weights import load_encoder_weights
+from hrda_core.hrda import HRDA
+from hrda_core.runtime import Runtime, choose_runtime
+from hrda_core.segmenter import Segmenter
+from training.config import ModelSettings, TrainSettings
+from training.datasets import SourceDataset, TargetDataset, open_source
+from training.evaluate import evaluate_frames
+from training.loader import make_loader
+from training.loop import Evaluate, TrainingLoop
+from training.methods import Method, build_method
+from training.progress import Display
+from training.reporting import Reporter
+from training.run_folder import RunFolder
+from training.scores import ConfusionMatrix, Scores
+from training.validation_frames import ValidationFrames
+
+
+class Batches:
+    """The batches of a run: source frames, and target frames where there are any."""
+
+    def __init__(self, settings: TrainSettings, classes: ClassSet, pin: bool, display: Display):
+        self._loop, self._pin = settings.loop, pin
+        self._sets: dict[str, SourceDataset | TargetDataset] = {
+            'source': _open_source(settings, classes, display)
+        }
+        if settings.target is not None and settings.method != 'source_only':
+            self._sets['target'] = TargetDataset(
+                settings.target,
+                crop_size=settings.model.context_size,
+                seed=settings.loop.seed,
+                fill=_mean_colour(settings.model),
+            )
+
+    def __call__(self, steps: range) -> Iterator[Mapping[str, Any]]:
+        """Batches of these steps, in order."""
+        size, workers = self._loop.batch_size, self._loop.workers
+        loaders = {
+            name: make_loader(dataset, steps, size, workers, self._pin)
+            for name, dataset in self._sets.items()
+        }
+        for parts in zip(*loaders.values(), strict=True):
+            yield dict(zip(loaders, parts, strict=True))
+
+    def counts(self) -> str:
+        """How many frames there are, in words."""
+        return ', '.join(f'{len(dataset)} {name} frames' for name, dataset in self._sets.items())
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run needs, checked and ready, before its folder is touched.
+
+    Attributes:
+        introduction: sentences about what was chosen and found.
+    """
+
+    settings: TrainSettings
+    runtime: Runtime
+    method: Method
+    batches: Batches
+    evaluate: Evaluate | None
+    introduction: tuple[str, ...]
+
+    def loop(self, folder: RunFolder, display: Display) -> TrainingLoop:
+        """The loop that runs in a folder."""
+        length = self.settings.loop
+        reporter = Reporter(folder, display, length.iterations, length.batch_size)
+        return TrainingLoop(
+            self.settings,
+            self.method,
+            self.batches,
+            self.evaluate,
+            folder,
+            reporter,
+            self.runtime,
+        )
+
+
+def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts:
+    """Open the data and build the networks.
+
+    Args:
+        settings: what to build.
+        display: where the counting of classes is shown.
+        fresh: whether the encoder's starting weights are wanted; a saved state brings its own.
+
+    Raises:
+        ValueError: data, device, classes or weights that cannot be used.
+    """
+    runtime = choose_runtime(settings.loop.device, settings.loop.precision)
+    classes = resolve_classes(settings.classes)
+    pin = runtime.device.type == 'cuda'
+    batches = Batches(settings, classes, pin, display)
+    model, notes = build_model(settings, classes, fresh)
+    method = build_method(
+        settings.method,
+        model,
+        settings.self_training,
+        seed=settings.loop.seed,
+        pretrained_encoder=_is_pretrained(settings.model),
+    )
+    evaluate = _evaluation(settings, model, runtime, display)
+    weights = sum(p.numel() for p in model.parameters())
+    introduction = (
+        f'{settings.method} with {settings.model.encoder}, {weights / 1e6:.1f} M weights, '
+        f'on {runtime.reason}',
+        batches.counts(),
+        *notes,
+        *method.notes,
+    )
+    return Parts(settings, runtime, method, batches, evaluate, introduction)
+
+
+def build_model(
+    settings: TrainSettings, classes: ClassSet, fresh: bool
+) -> tuple[HRDA, tuple[str, ...]]:
+    """The student with its starting weights, and what to tell of them.
+
+    Args:
+        settings: network, seed and encoder weights.
+        classes: what it tells apart.
+        fresh: False leaves the encoder's starting weights out.
+    """
+    torch.manual_seed(settings.loop.seed)
+    chosen = settings.model
+    model = HRDA(chosen.architecture(), classes, pretrained=fresh and chosen.pretrained)
+    if not fresh or chosen.encoder_weights is None:
+        note = () if _is_pretrained(chosen) else (f'{chosen.encoder} starts from random weights',)
+        return model, note
+    report = load_encoder_weights(
+        model.encoder, chosen.encoder_weights, chosen.encoder_weights_match
+    )
+    return model, (f'{chosen.encoder_weights}: {len(report.matched)} tensors', *report.notes)
+
+
+def _is_pretrained(settings: ModelSettings) -> bool:
+    return settings.pretrained or settings.encoder_weights is not None
+
+
+def _open_source(settings: TrainSettings, classes: ClassSet, display: Display) -> SourceDataset:
+    def show(done: int, total: int) -> None:
+        if done == 1:
+            display.begin('counting classes', total)
+        display.advance(done)
+
+    return open_source(
+        settings.source,
+        classes,
+        crop_size=settings.model.context_size,
+        seed=settings.loop.seed,
+        rare=None if settings.method == 'source_only' else settings.self_training,
+        progress=show,
+        fill=_mean_colour(settings.model),
+    )
+
+
+def _mean_colour(settings: ModelSettings) -> tuple[int, int, int]:
+    red, green, blue = (round(channel) for channel in settings.mean)
+    return red, green, blue
+
+
+def _evaluation(
+    settings: TrainSettings, model: HRDA, runtime: Runtime, display: Display
+) -> Evaluate | None:
+    """What scores the student; its frames and class names are checked now."""
+    validation = settings.validation
+    if validation is None:
+        return None
+    frames = ValidationFrames(validation, model.classes)
+    ConfusionMatrix(model.classes, validation.merge, validation.score)
+
+    def evaluate() -> Scores:
+        segmenter = Segmenter(model, str(runtime.device), settings.loop.precision)
+        return evaluate_frames(segmenter, frames, validation, display)
+
+    return evaluate

@@ -1,0 +1,128 @@
+"""The `hrda` command: hrda COMMAND ...; a command's module is imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+COMMANDS = {
+    'extract': ('training.extract', 'take images out of rosbag2 bags'),
+    'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
+    'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
+    'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
+    'predict': ('training.predict', 'label image files: ids, confidence, overlays'),
+    'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
+}
+"""Command name -> module with `add_arguments` and `run`, and its one-line help."""
+INTERRUPTED = 130
+
+
+class CommandParser(ArgumentParser):
+    """An argument parser whose complaints are ValueErrors of one sentence.
+
+    Attributes:
+        not_settings: arguments that `--print_config` leaves out.
+    """
+
+    not_settings: tuple[str, ...] = ()
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: D102
+        raise ValueError(' '.join(message.split())) from ex
+
+    def dump(self, cfg: Namespace, *args: Any, **kwargs: Any) -> str:  # noqa: D102
+        cfg = cfg.clone()
+        for name in self.not_settings:
+            cfg.pop(name, None)
+        return str(super().dump(cfg, *args, **kwargs))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments after the program name; None takes them from the process.
+
+    Returns:
+        Exit code: 0 done, 1 an error that stands in one sentence on stderr, 130 interrupted.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ('-h', '--help'):
+        print(overview())
+        return 0
+    try:
+        return _run_command(arguments[0], arguments[1:])
+    except BrokenPipeError:
+        # The reader (head, less) has left; the interpreter must not fail again at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _complain(arguments[0], 'interrupted', INTERRUPTED)
+    except ModuleNotFoundError as error:
+        return _complain(arguments[0], _missing_module(error))
+    except (ValueError, KeyError, OSError) as error:
+        return _complain(arguments[0], _sentence(error))
+
+
+def overview() -> str:
+    """What `hrda --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = [f'  {name:<{width}}  {text}' for name, (_, text) in COMMANDS.items()]
+    return '\n'.join(
+        [
+            'usage: hrda COMMAND ...',
+            '',
+            'From a labelled simulator and an unlabelled camera to a network for that camera.',
+            '',
+            *rows,
+            '',
+            'hrda COMMAND --help tells more.',
+        ]
+    )
+
+
+def _run_command(name: str, argv: list[str]) -> int:
+    if name not in COMMANDS:
+        raise ValueError(f'no such command; there are: {", ".join(COMMANDS)}')
+    module = importlib.import_module(COMMANDS[name][0])
+    parser = CommandParser(
+        prog=f'hrda {name}', description=_first_paragraph(module), allow_abbrev=False
+    )
+    module.add_arguments(parser)
+    prepare: Callable[[list[str]], list[str]] = getattr(module, 'prepare_argv', list)
+    # Settings arrive at `run` as the dataclasses they belong to.
+    return int(module.run(parser.instantiate(parser.parse_args(prepare(argv)))))
+
+
+def _first_paragraph(module: ModuleType) -> str:
+    return (module.__doc__ or '').split('\n\n')[0].strip()
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f'no entry {error}'
+    return str(error) or type(error).__name__
+
+
+def _missing_module(error: ModuleNotFoundError) -> str:
+    package = (error.name or '').split('.')[0]
+    if package in ('hrda_core', 'hrda_ros', 'training'):
+        return f'this installation lacks {error.name}; install the project again'
+    return (
+        f'needs the Python package {package}, which is not installed here; '
+        'use the project\'s virtual environment, or: pip install "hrda_ros[training]"'
+    )
+
+
+def _complain(command: str, text: str, code: int = 1) -> int:
+    print(f'hrda {command}: {text}', file=sys.stderr)
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

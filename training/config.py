@@ -1,0 +1,253 @@
+"""Settings of a training run: dataclasses to YAML and `--a.b=c` and back; needs no torch.
+
+Relative paths in a settings file are relative to the directory in which the command is started,
+not to the file. A run folder keeps them as absolute paths.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonargparse
+import yaml
+
+from hrda_core.architecture import Architecture
+from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
+from training.methods import MethodName
+from training.methods.settings import SelfTrainingSettings
+
+jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class ModelSettings(Architecture):
+    """The network, and the weights its encoder starts from."""
+
+    encoder_weights: str | None = None
+    """File (.safetensors, .pth) with weights for the encoder; null = see pretrained."""
+    encoder_weights_match: Literal['name', 'order'] = 'name'
+    """Whether tensors of that file are found by their names, or one after the other by shape."""
+    pretrained: bool = False
+    """Download timm's ImageNet weights of this encoder (needs the internet once)."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        super().__post_init__()
+        if self.pretrained and self.encoder_weights is not None:
+            raise ValueError(
+                f'model.pretrained is true and model.encoder_weights is {self.encoder_weights}: '
+                'choose one source of weights'
+            )
+
+    def architecture(self) -> Architecture:
+        """The part that checkpoints keep."""
+        names = [field.name for field in dataclasses.fields(Architecture)]
+        return Architecture(**{name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How the weights are moved."""
+
+    name: Literal['adamw', 'sgd'] = 'adamw'
+    """adamw as published for HRDA; sgd for the adversarial and entropy methods."""
+    lr: float = 6e-5
+    """Learning rate of the encoder at its highest."""
+    head_lr_multiplier: float = 10.0
+    """How many times faster both heads learn."""
+    weight_decay: float = 0.01
+    """Pull of the weights towards zero, multiplied by the learning rate."""
+    decay_norms: bool = False
+    """Whether the encoder's normalisation layers are pulled towards zero as well."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's memory of the gradient and of its square, 0..1."""
+    momentum: float = 0.9
+    """SGD's memory of the gradient, 0..1."""
+    warmup_steps: int = 1500
+    """Steps over which the learning rate rises from almost 0 [steps]."""
+    schedule: Literal['poly', 'constant'] = 'poly'
+    """poly falls to 0 at the end of the run; constant stays."""
+    power: float = 1.0
+    """Shape of poly's fall; 1 is a straight line."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        for name in ('lr', 'head_lr_multiplier', 'power'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'optimiser.{name} {getattr(self, name)} must be above 0')
+        for name in ('weight_decay', 'warmup_steps'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'optimiser.{name} {getattr(self, name)} must not be negative')
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long, how wide and on what training runs, and what it leaves behind."""
+
+    iterations: int = 40000
+    """Optimiser steps of the whole run [steps]."""
+    batch_size: int = 2
+    """Source images per step, and as many target images [images]."""
+    workers: int = 2
+    """Processes that load images, for source and target each; 0 = none but the trainer itself."""
+    seed: int = 0
+    """Start of everything random; the same seed and machine give the same run."""
+    precision: Literal['fp32', 'bf16', 'fp16'] = 'fp32'
+    """Number format of the network's work; losses and weights stay fp32. fp16 needs a GPU."""
+    device: Literal['auto', 'cpu', 'cuda'] = 'auto'
+    """auto takes the GPU where there is one."""
+    evaluate_every: int = 4000
+    """Score the validation frames every so many steps, and at the end; 0 = at the end [steps]."""
+    checkpoint_every: int = 1000
+    """Save a state to go on from every so many steps, and at the end; 0 = at the end [steps]."""
+    log_every: int = 50
+    """Write a row of metrics (means over these steps) every so many steps [steps]."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        for name in ('iterations', 'batch_size', 'log_every'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'loop.{name} {getattr(self, name)} must be at least 1')
+        for name in ('workers', 'seed', 'evaluate_every', 'checkpoint_every'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'loop.{name} {getattr(self, name)} must not be negative')
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything a training run depends on."""
+
+    source: SourceSettings
+    output: str
+    """Run folder; made by the run, must not exist or be empty."""
+    target: TargetSettings | None = None
+    """Unlabelled camera frames; null where only the source is learnt from."""
+    validation: ValidationSettings | None = None
+    """Labelled frames to score; null = no scores."""
+    method: MethodName = 'self_training'
+    """source_only learns from the simulator alone; self_training adapts to the camera."""
+    classes: str = 'cityscapes'
+    """cityscapes, synthia, or the path of a class file (YAML)."""
+    model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
+    self_training: SelfTrainingSettings = dataclasses.field(default_factory=SelfTrainingSettings)
+    optimiser: OptimiserSettings = dataclasses.field(default_factory=OptimiserSettings)
+    loop: LoopSettings = dataclasses.field(default_factory=LoopSettings)
+
+    def __post_init__(self) -> None:
+        """Check what fields must hold together; raises ValueError."""
+        if self.method != 'source_only' and self.target is None:
+            raise ValueError(
+                f'method {self.method} needs target frames: set target.root, '
+                'or method: source_only'
+            )
+
+
+def to_dict(settings: TrainSettings) -> dict[str, Any]:
+    """The settings as plain values: dicts, lists, numbers, text."""
+    return _plain(dataclasses.asdict(settings))
+
+
+def to_yaml(settings: TrainSettings) -> str:
+    """The settings as YAML text that `hrda train` reads back."""
+    return yaml.safe_dump(to_dict(settings), sort_keys=False, allow_unicode=True)
+
+
+def absolute(settings: TrainSettings) -> TrainSettings:
+    """The same settings with every path absolute, so that they hold in any directory."""
+    classes = settings.classes
+    changes: dict[str, Any] = {
+        'output': _absolute_path(settings.output),
+        'classes': _absolute_path(classes) if Path(classes).is_file() else classes,
+    }
+    for name in ('source', 'target', 'validation'):
+        data = getattr(settings, name)
+        if data is not None:
+            changes[name] = dataclasses.replace(data, root=_absolute_path(data.root))
+    if settings.model.encoder_weights is not None:
+        weights = _absolute_path(settings.model.encoder_weights)
+        changes['model'] = dataclasses.replace(settings.model, encoder_weights=weights)
+    return dataclasses.replace(settings, **changes)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = '') -> list[str]:
+    """Dotted names of the settings in which two `to_dict` results differ."""
+    names: list[str] = []
+    for key in dict.fromkeys([*old, *new]):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping) and not _is_free_form(key):
+            names += differences(a, b, f'{prefix}{key}.')
+        elif a != b:
+            names.append(f'{prefix}{key}')
+    return names
+
+
+def setting_names(settings_type: type = TrainSettings, prefix: str = '') -> Iterator[str]:
+    """Dotted names of all settings, groups included."""
+    hints = typing.get_type_hints(settings_type)
+    for field in dataclasses.fields(settings_type):
+        yield prefix + field.name
+        nested = _dataclass_in(hints[field.name])
+        if nested is not None:
+            yield from setting_names(nested, f'{prefix}{field.name}.')
+
+
+def check_names(values: Mapping[str, Any], file: str, prefix: str = '') -> None:
+    """Refuse settings that do not exist.
+
+    Args:
+        values: what a settings file holds.
+        file: its name, for the error.
+        prefix: dotted name of the group that values belong to, with a dot at its end.
+
+    Raises:
+        ValueError: naming the key, the file and the nearest setting there is.
+    """
+    known = set(setting_names())
+    for key, value in values.items():
+        name = f'{prefix}{key}'
+        if name not in known:
+            raise ValueError(f'{file}: {unknown_name(name)}')
+        if isinstance(value, Mapping) and not _is_free_form(key):
+            check_names(value, file, f'{name}.')
+
+
+def unknown_name(name: str) -> str:
+    """A sentence about a setting that does not exist, with the nearest one that does."""
+    known = list(setting_names())
+    by_last = {known_name: known_name.rpartition('.')[2] for known_name in known}
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    near += [full for full, last in by_last.items() if last == name.rpartition('.')[2]]
+    hint = f'did you mean {near[0]}?' if near else 'hrda train --help lists the settings'
+    return f'there is no setting {name}; {hint}'
+
+
+def _is_free_form(key: object) -> bool:
+    return key == 'merge'
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _absolute_path(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value

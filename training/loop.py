@@ -1,0 +1,234 @@
+"""The training loop: steps, schedule, validation, states to go on from, and clean stops.
+
+Everything random at step t comes from (seed, t), in the data, the method and the network's
+dropout alike. A saved state therefore needs no state of random generators, and a resumed run
+equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from hrda_core.checkpoints import CheckpointError, save_model
+from hrda_core.runtime import Runtime
+from training.config import TrainSettings, to_dict
+from training.methods import Method
+from training.optimiser import build_optimiser, rate_factor, set_learning_rate
+from training.reporting import Reporter
+from training.run_folder import RunFolder
+from training.scores import Scores
+from training.state_file import read_state, write_state
+from training.stop_signals import StopSignals
+
+FABRIC_PRECISION = {
+    torch.float32: '32-true',
+    torch.bfloat16: 'bf16-mixed',
+    torch.float16: '16-mixed',
+}
+Batches = Callable[[range], Iterable[Mapping[str, Any]]]
+Evaluate = Callable[[], Scores]
+
+
+class NonFiniteLoss(ValueError):
+    """A loss became infinite or no number; the message names it, the step and the files."""
+
+
+class TrainingLoop:
+    """Takes a run from its saved state, or its beginning, to its last step.
+
+    Args:
+        settings: schedule, lengths and intervals of the run.
+        method: computes losses; owns the networks, with their starting weights.
+        batches: gives the batches of a range of steps, in order.
+        evaluate: scores the student; None where there are no validation frames.
+        folder: the run folder, made already.
+        reporter: takes the figures.
+        runtime: device and precision.
+
+    Attributes:
+        done: steps taken so far, those of earlier parts of the run included.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        method: Method,
+        batches: Batches,
+        evaluate: Evaluate | None,
+        folder: RunFolder,
+        reporter: Reporter,
+        runtime: Runtime,
+    ) -> None:
+        self.settings, self.folder, self.reporter = settings, folder, reporter
+        self._fabric = make_fabric(runtime)
+        self.method = method.to(self._fabric.device)
+        self.optimiser = build_optimiser(method.student, settings.optimiser)
+        self._stepper = self._fabric.setup_optimizers(self.optimiser)
+        self._batches, self._evaluate = batches, evaluate
+        self.done = 0
+        self._saved = -1
+
+    def resume(self) -> None:
+        """Restore the saved state of the run folder, where there is one.
+
+        Raises:
+            CheckpointError: the state is damaged or belongs to another network.
+        """
+        if not self.folder.state.is_file():
+            return
+        state = read_state(self.folder.state)
+        try:
+            self.method.load_state_dict(state['method'])
+            self.optimiser.load_state_dict(state['optimiser'])
+            self._fabric.strategy.precision.load_state_dict(state['precision'])
+            self.reporter.load_state_dict(state['reporter'])
+            self.done = self._saved = int(state['step'])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f'{self.folder.state}: does not fit the settings of this run: {error}'
+            ) from error
+
+    def run(self) -> bool:
+        """Train.
+
+        Returns:
+            Whether the last step is done; False after SIGINT or SIGTERM, with the state saved.
+
+        Raises:
+            NonFiniteLoss: a loss is infinite or no number; the last saved state stays.
+        """
+        self.reporter.open(self.done)
+        try:
+            with StopSignals() as stop:
+                for batch in self._until_stopped(stop):
+                    self._step(batch)
+                    self._report()
+                    if self._due(self.settings.loop.checkpoint_every):
+                        self.save()
+                    self.reporter.restart_clock()
+                if self._saved != self.done:
+                    self.save()
+        finally:
+            self.reporter.close()
+        finished = self.done >= self.settings.loop.iterations
+        if not finished:
+            self.reporter.say(
+                f'{stop.received}: stopped after step {self.done}, state saved; go on with: '
+                f'hrda train --resume {self.folder.path}'
+            )
+        return finished
+
+    def save(self) -> None:
+        """Write the state to go on from, and the networks to use."""
+        write_state(self.folder.state, self._state())
+        self._saved = self.done
+        self.folder.write_progress(self.done, self.settings.loop.iterations)
+        save_model(self.folder.model, self.method.student, step=self.done)
+        teacher = getattr(self.method, 'teacher', None)
+        if teacher is not None:
+            save_model(self.folder.teacher, teacher.model, step=self.done)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            'step': self.done,
+            'method': self.method.state_dict(),
+            'optimiser': self.optimiser.state_dict(),
+            'precision': self._fabric.strategy.precision.state_dict(),
+            'reporter': self.reporter.state_dict(),
+            'settings': to_dict(self.settings),
+        }
+
+    def _until_stopped(self, stop: StopSignals) -> Iterator[Mapping[str, Any]]:
+        batches = iter(self._batches(range(self.done, self.settings.loop.iterations)))
+        while stop.received is None:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError:
+                # A signal to the whole process group ends the loading processes as well.
+                if stop.received is None:
+                    raise
+                return
+            yield batch
+
+    def _step(self, batch: Mapping[str, Any]) -> None:
+        step, loop = self.done, self.settings.loop
+        torch.manual_seed(step_seed(loop.seed, step))
+        set_learning_rate(self.optimiser, self._rate_factor(step))
+        self.optimiser.zero_grad()
+        moved = self._fabric.to_device(batch)
+        with self._fabric.autocast():
+            terms = self.method.step(moved, step, self._backward)
+        # One transfer for all terms: each would wait for the device.
+        values = torch.stack([term.float() for term in terms.values()]).tolist()
+        figures = dict(zip(terms, values, strict=True))
+        self._check_finite(figures, batch)
+        self._stepper.step()
+        self.done += 1
+        self.reporter.add(figures, self.done)
+
+    def _check_finite(self, figures: Mapping[str, float], batch: Mapping[str, Any]) -> None:
+        terms = non_finite_terms(figures, batch)
+        if not terms:
+            return
+        write_state(self.folder.failed_state, self._state())
+        text = (
+            f'step {self.done + 1}: {terms}. The weights before this step are in '
+            f'{self.folder.failed_state}; the last regular state is untouched. Lower '
+            'optimiser.lr, lengthen optimiser.warmup_steps or use loop.precision fp32, and go on '
+            'with --resume'
+        )
+        self.folder.log(text)
+        raise NonFiniteLoss(text)
+
+    def _backward(self, loss: Tensor) -> None:
+        # The backward pass runs in the formats of the forward pass and must not be cast again.
+        with torch.autocast(self._fabric.device.type, enabled=False):
+            self._fabric.backward(loss)
+
+    def _rate_factor(self, step: int) -> float:
+        return rate_factor(step, self.settings.loop.iterations, self.settings.optimiser)
+
+    def _due(self, every: int) -> bool:
+        last = self.done == self.settings.loop.iterations
+        return last or (every > 0 and self.done % every == 0)
+
+    def _report(self) -> None:
+        loop, scores = self.settings.loop, None
+        if self._evaluate is not None and self._due(loop.evaluate_every):
+            scores = self._evaluate()
+            self.method.student.train()
+            self.reporter.scores(scores, self.method.panels(), self.done)
+        if scores is not None or self._due(loop.log_every):
+            rate = self.settings.optimiser.lr * self._rate_factor(self.done - 1)
+            self.reporter.row(self.done, rate, scores)
+
+
+def make_fabric(runtime: Runtime) -> Fabric:
+    """Fabric for one device."""
+    index = runtime.device.index or 0
+    devices: Any = [index] if runtime.device.type == 'cuda' else 1
+    precision: Any = FABRIC_PRECISION[runtime.dtype]
+    return Fabric(accelerator=runtime.device.type, devices=devices, precision=precision)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Seed of torch's generators at a step: unlike for every (seed, step)."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def non_finite_terms(figures: Mapping[str, float], batch: Mapping[str, Any]) -> str:
+    """Name the figures that are infinite or no number, and the batch's files; '' for none."""
+    bad = [f'{name} = {value}' for name, value in figures.items() if not math.isfinite(value)]
+    if not bad:
+        return ''
+    files = [str(file) for part in batch.values() for file in part.get('file', ())]
+    return f'{", ".join(bad)}; files of the batch: {", ".join(files)}'

@@ -1,0 +1,174 @@
+"""The folder of a training run: what it holds, and how it is written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.versions import versions
+
+
+class RunFolder:
+    """Paths and files of one run.
+
+    Layout:
+        config.yaml: the resolved settings.  versions.json: software, hardware and git state.
+        checkpoints/last.pt: everything needed to go on.  checkpoints/nonfinite.pt: the state
+        before a step whose loss was no number.  model.safetensors: the student.
+        teacher.safetensors: the teacher, where the method has one.
+        metrics.csv, tensorboard/: figures by step.  scores/step_N.json: validation scores.
+        log.txt: what was said.  progress.json: how far the run is.
+
+    Args:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / 'config.yaml'
+        self.state = self.path / 'checkpoints' / 'last.pt'
+        self.failed_state = self.path / 'checkpoints' / 'nonfinite.pt'
+        self.model = self.path / 'model.safetensors'
+        self.teacher = self.path / 'teacher.safetensors'
+        self.metrics = self.path / 'metrics.csv'
+        self.tensorboard = self.path / 'tensorboard'
+        self.scores = self.path / 'scores'
+        self.log_file = self.path / 'log.txt'
+        self.progress = self.path / 'progress.json'
+
+    def is_run(self) -> bool:
+        """Whether a run was started here."""
+        return self.config.is_file()
+
+    def steps_done(self) -> int:
+        """Steps in the saved state; 0 where none was saved."""
+        if not self.progress.is_file() or not self.state.is_file():
+            return 0
+        return int(json.loads(self.progress.read_text())['step'])
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings that the run was started with.
+
+        Raises:
+            ValueError: no run was started here.
+        """
+        if not self.is_run():
+            raise ValueError(f'{self.path} is no run folder: it has no config.yaml')
+        return dict(yaml.safe_load(self.config.read_text(encoding='utf-8')))
+
+    def check_free(self) -> None:
+        """Refuse a folder that a new run cannot have.
+
+        Raises:
+            ValueError: it holds a run already, or other files.
+        """
+        if self.is_run():
+            raise ValueError(
+                f'{self.path} holds a run already, with {self.steps_done()} steps saved: go on '
+                f'with `hrda train --resume {self.path}` (and --loop.iterations=N to lengthen '
+                'it), start anew with --overwrite, or choose another --output'
+            )
+        if self.path.exists() and not self._is_empty():
+            raise ValueError(
+                f'{self.path} exists, is not empty and is no run folder; choose another --output'
+            )
+
+    def _is_empty(self) -> bool:
+        # A run killed at its start leaves these, and nothing of worth.
+        return self.path.is_dir() and all(
+            p.name.endswith('.part') or p.name == 'versions.json' for p in self.path.iterdir()
+        )
+
+    def start(self, config: str) -> None:
+        """Make the folder; write the resolved settings and the versions they run on.
+
+        Args:
+            config: the settings as YAML.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / 'versions.json', json.dumps(versions(), indent=2))
+        write_text(self.config, config)
+
+    def remove(self) -> None:
+        """Delete a run's own files; whatever else lies in the folder stays."""
+        if not self.is_run():
+            return
+        for folder in (self.state.parent, self.tensorboard, self.scores):
+            shutil.rmtree(folder, ignore_errors=True)
+        files = (self.model, self.teacher, self.metrics, self.log_file, self.progress)
+        for file in (*files, self.path / 'versions.json', self.config):
+            file.unlink(missing_ok=True)
+
+    def log(self, text: str) -> None:
+        """Add a line with the time to log.txt."""
+        with self.log_file.open('a', encoding='utf-8') as file:
+            file.write(f'{time.strftime("%Y-%m-%d %H:%M:%S")} {text}\n')
+
+    def write_progress(self, step: int, iterations: int) -> None:
+        """Note how far the saved state is."""
+        write_text(self.progress, json.dumps({'step': step, 'iterations': iterations}))
+
+    def write_scores(self, step: int, scores: Mapping[str, Any]) -> None:
+        """Keep the validation scores of a step as JSON."""
+        self.scores.mkdir(exist_ok=True)
+        text = json.dumps({'step': step, **scores}, indent=2)
+        write_text(self.scores / f'step_{step:06d}.json', text)
+
+
+class MetricsTable:
+    """A CSV file with a row per logged step; a row with new columns widens the whole table.
+
+    Args:
+        path: the file; rows of an earlier part of the run are kept.
+        last_step: rows after this step are dropped: they belong to work that a killed run did
+            beyond its saved state, and are written again.
+    """
+
+    def __init__(self, path: Path, last_step: int) -> None:
+        self.path = path
+        self.columns: list[str] = ['step']
+        rows: list[dict[str, Any]] = []
+        if path.is_file():
+            rows, self.columns = _read_rows(path, last_step)
+        self._rewrite(rows)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; columns that it does not name stay empty."""
+        new = [name for name in row if name not in self.columns]
+        if new:
+            rows, _ = _read_rows(self.path, None)
+            self.columns += new
+            self._rewrite([*rows, dict(row)])
+            return
+        with self.path.open('a', newline='') as file:
+            csv.DictWriter(file, self.columns, restval='', lineterminator='\n').writerow(row)
+
+    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, restval='', lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path, text.getvalue())
+
+
+def _read_rows(path: Path, last_step: int | None) -> tuple[list[dict[str, Any]], list[str]]:
+    text = path.read_text()
+    # A line without its end was cut off when the run was killed.
+    reader = csv.DictReader(io.StringIO(text[: text.rfind('\n') + 1]))
+    rows = [dict(row) for row in reader if last_step is None or int(row['step']) <= last_step]
+    return rows, list(reader.fieldnames or ['step'])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(f'.{path.name}.part')
+    temporary.write_text(text, encoding='utf-8')
+    temporary.replace(path)

@@ -1,0 +1,137 @@
+"""Confusion matrix and intersection over union (spec section 6); numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hrda_core.classes import IGNORE, ClassSet
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well predictions met labels.
+
+    Attributes:
+        names: class names, one per entry of iou.
+        iou: intersection over union per class, 0..1; nan for a class that does not occur.
+        recall: found share of each class's labelled pixels, 0..1; nan without such pixels.
+        pixels: labelled pixels per class [px].
+        scored: names of the classes in the mean.
+        miou: mean of iou over the scored classes that occur, 0..1; nan when none does.
+        accuracy: share of all labelled pixels that are right, 0..1; nan without any.
+        images: number of images scored.
+    """
+
+    names: tuple[str, ...]
+    iou: tuple[float, ...]
+    recall: tuple[float, ...]
+    pixels: tuple[int, ...]
+    scored: tuple[str, ...]
+    miou: float
+    accuracy: float
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, where nan becomes None."""
+        rows = zip(self.names, self.iou, self.recall, self.pixels, strict=True)
+        return {
+            'miou': _plain(self.miou),
+            'accuracy': _plain(self.accuracy),
+            'images': self.images,
+            'scored': list(self.scored),
+            'classes': {
+                name: {'iou': _plain(iou), 'recall': _plain(recall), 'pixels': pixels}
+                for name, iou, recall, pixels in rows
+            },
+        }
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+class ConfusionMatrix:
+    """Counts of (labelled, predicted) pairs over many images.
+
+    Args:
+        classes: the class set of labels and predictions.
+        merge: class name -> name of the class that it counts as, in predictions and labels.
+        score: names of the classes in the mean; empty takes every class that occurs.
+
+    Raises:
+        ValueError: merge or score name a class that the set does not have, or score names one
+            that is merged away.
+    """
+
+    def __init__(
+        self,
+        classes: ClassSet,
+        merge: Mapping[str, str] | None = None,
+        score: Sequence[str] = (),
+    ) -> None:
+        self.classes = classes
+        self.score = tuple(score)
+        self.counts = np.zeros((len(classes), len(classes)), np.int64)
+        self.images = 0
+        self._table = np.full(256, IGNORE, np.uint8)
+        self._table[: len(classes)] = np.arange(len(classes))
+        for name, target in (merge or {}).items():
+            self._table[classes.index(name)] = classes.index(target)
+        for name in self.score:
+            if self._table[classes.index(name)] != classes.index(name):
+                raise ValueError(f'class {name!r} is scored, but also merged into another class')
+
+    def add(self, predicted: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> None:
+        """Count one image; pixels labelled 255 are left out.
+
+        Shape:
+            predicted, labels: uint8 (H, W) train ids.
+
+        Raises:
+            ValueError: sizes differ, or a label or prediction is no id of the class set.
+        """
+        if predicted.shape != labels.shape:
+            raise ValueError(f'prediction {predicted.shape} and labels {labels.shape} differ')
+        valid = labels != IGNORE
+        label_ids, predicted_ids = labels[valid], predicted[valid]
+        count = len(self.classes)
+        for kind, ids in (('label', label_ids), ('prediction', predicted_ids)):
+            if ids.size and int(ids.max()) >= count:
+                raise ValueError(f'{kind} {int(ids.max())} is outside 0..{count - 1} and not 255')
+        rows = self._table[label_ids].astype(np.int64)
+        pairs = rows * count + self._table[predicted_ids]
+        self.counts += np.bincount(pairs, minlength=count * count).reshape(count, count)
+        self.images += 1
+
+    def scores(self) -> Scores:
+        """Scores of everything counted so far."""
+        right = np.diag(self.counts).astype(np.float64)
+        labelled = self.counts.sum(1)
+        union = labelled + self.counts.sum(0) - right
+        iou, recall = _divide(right, union), _divide(right, labelled)
+        total = int(labelled.sum())
+        occurring = [name for name, n in zip(self.classes.names, union, strict=True) if n]
+        scored = self.score or tuple(occurring)
+        values = [iou[self.classes.index(name)] for name in scored]
+        known = [value for value in values if not math.isnan(value)]
+        return Scores(
+            names=self.classes.names,
+            iou=tuple(iou),
+            recall=tuple(recall),
+            pixels=tuple(int(n) for n in labelled),
+            scored=scored,
+            miou=sum(known) / len(known) if known else math.nan,
+            accuracy=float(right.sum()) / total if total else math.nan,
+            images=self.images,
+        )
+
+
+def _divide(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> list[float]:
+    pairs = zip(part, whole, strict=True)
+    return [float(a / b) if b else math.nan for a, b in pairs]

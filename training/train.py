@@ -1,0 +1,170 @@
+"""Train a network: on the simulator alone, or adapted to the camera by self-training.
+
+Usage: hrda train CONFIG.yaml [--any.setting=value], hrda train --resume RUN
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import Namespace
+
+from training.cli import CommandParser
+from training.config import (
+    TrainSettings,
+    absolute,
+    check_names,
+    differences,
+    setting_names,
+    to_dict,
+    to_yaml,
+    unknown_name,
+)
+from training.progress import Display, displayed
+from training.run_folder import RunFolder
+
+FIXED = ('model', 'classes', 'method', 'loop.seed')
+"""Settings that a resumed run cannot change; the weights or the random draws hang on them."""
+RUN_ONLY = ('resume', 'overwrite')
+"""Arguments that say what to do and are no settings of the run."""
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Declare the arguments of `hrda train`."""
+    parser.usage = 'hrda train CONFIG.yaml [--any.setting=VALUE ...] | hrda train --resume RUN'
+    parser.add_argument('--config', action='config', help='settings file; also as first argument')
+    parser.add_argument('--resume', metavar='RUN', help='go on with the run in this folder')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='delete the run in the output folder first'
+    )
+    parser.not_settings = RUN_ONLY
+    parser.add_class_arguments(TrainSettings, nested_key=None)
+
+
+def prepare_argv(argv: list[str]) -> list[str]:
+    """Turn `CONFIG` and `--resume RUN` into settings files, and refuse unknown settings.
+
+    Raises:
+        ValueError: a setting does not exist; the nearest one is named.
+        FileNotFoundError: no such settings file.
+    """
+    arguments = list(argv)
+    if not arguments:
+        raise ValueError('name a settings file, such as config/train/robot.yaml; see --help')
+    if arguments and not arguments[0].startswith('-'):
+        arguments.insert(0, '--config')
+    run = _value_of(arguments, '--resume')
+    if run is not None:
+        folder = RunFolder(run)
+        folder.read_config()
+        arguments = ['--config', str(folder.config), *arguments, f'--output={folder.path}']
+    _check_argument_names(arguments)
+    for file in _values_of(arguments, '--config'):
+        _check_file(Path(file))
+    return arguments
+
+
+def _values_of(arguments: Sequence[str], option: str) -> list[str]:
+    values = [a.partition('=')[2] for a in arguments if a.startswith(f'{option}=')]
+    pairs = itertools.pairwise(arguments)
+    return values + [value for name, value in pairs if name == option]
+
+
+def _value_of(arguments: Sequence[str], option: str) -> str | None:
+    values = _values_of(arguments, option)
+    return values[-1] if values else None
+
+
+def _check_argument_names(arguments: Sequence[str]) -> None:
+    known = {*setting_names(), *RUN_ONLY, 'config', 'print_config', 'help'}
+    for argument in arguments:
+        match = re.match(r'--([\w.]+)', argument)
+        if match and match[1] not in known and not match[1].endswith('.help'):
+            raise ValueError(unknown_name(match[1]))
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: no such settings file')
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path}: no valid YAML: {error}') from error
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{path}: holds no settings')
+    check_names(values, str(path))
+
+
+def run(args: Namespace) -> int:
+    """Train; 0 also after SIGINT or SIGTERM, with the state saved."""
+    fields = dataclasses.fields(TrainSettings)
+    settings = TrainSettings(**{field.name: getattr(args, field.name) for field in fields})
+    with displayed() as display:
+        train(settings, display, resume=args.resume is not None, overwrite=args.overwrite)
+    return 0
+
+
+def train(
+    settings: TrainSettings, display: Display, *, resume: bool = False, overwrite: bool = False
+) -> bool:
+    """Run a training from its settings to its last step.
+
+    Args:
+        settings: everything it depends on.
+        display: where progress is shown.
+        resume: go on with the run in `settings.output`.
+        overwrite: delete the run in `settings.output` first.
+
+    Returns:
+        Whether the last step is done; False after SIGINT or SIGTERM.
+
+    Raises:
+        ValueError: settings that cannot be, an output folder that is in use, a loss that is no
+            number.
+        FileNotFoundError: data that is not there.
+    """
+    from training.assembly import assemble
+
+    settings = absolute(settings)
+    folder = RunFolder(settings.output)
+    changed: list[str] = []
+    if resume:
+        changed = _changes(folder, settings)
+    elif not overwrite:
+        folder.check_free()
+    # Data and networks can be refused, so the folder is not touched before.
+    parts = assemble(settings, display, fresh=not (resume and folder.state.is_file()))
+    if overwrite and not resume:
+        folder.remove()
+    folder.start(to_yaml(settings))
+    loop = parts.loop(folder, display)
+    loop.resume()
+    for text in parts.introduction:
+        loop.reporter.say(text)
+    if resume:
+        loop.reporter.say(f'going on after step {loop.done}' + _with_changes(changed))
+    finished = loop.run()
+    if finished:
+        loop.reporter.say(f'finished {loop.done} steps: {folder.model}')
+    return finished
+
+
+def _changes(folder: RunFolder, settings: TrainSettings) -> list[str]:
+    """Settings that differ from those of a run; ValueError for one that must not."""
+    changed = differences(folder.read_config(), to_dict(settings))
+    changed = [name for name in changed if name != 'output']
+    for name in changed:
+        if any(name == fixed or name.startswith(f'{fixed}.') for fixed in FIXED):
+            raise ValueError(
+                f'{name} cannot be changed in the run {folder.path}; start a new run for that'
+            )
+    return changed
+
+
+def _with_changes(changed: list[str]) -> str:
+    return f', with changed settings: {", ".join(changed)}' if changed else ''
