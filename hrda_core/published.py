@@ -88,7 +88,7 @@ def import_published(
     if not any(name.startswith('decode_head.') for name in tensors):
         return _import_encoder(path, output, tensors, encoder_name, strict)
     model = HRDA(_architecture(tensors, encoder_name, classes, path), classes)
-    renamed = {_model_name(name): name for name in tensors}
+    renamed = {local_name(name): name for name in tensors}
     report = _load(model, {new: tensors[old] for new, old in renamed.items()}, renamed)
     _check(report, path, strict)
     save_model(output, model, step=0, extra={'licence': LICENCE, 'imported_from': role})
@@ -164,14 +164,14 @@ def _rename(name: str, rules: _Rules) -> str:
     return name
 
 
-def encoder_name_here(published: str) -> str:
-    """Name of a MiT tensor (without 'backbone.') in `Encoder`, such as body.patch_embed..."""
+def _encoder_tensor(published: str) -> str:
     return 'body.' + _rename(published, _ENCODER_RULES)
 
 
-def _model_name(published: str) -> str:
+def local_name(published: str) -> str:
+    """Name here of a published model tensor, such as decode_head.head.conv_seg.weight."""
     if published.startswith('backbone.'):
-        return 'encoder.' + encoder_name_here(published.removeprefix('backbone.'))
+        return 'encoder.' + _encoder_tensor(published.removeprefix('backbone.'))
     if published.startswith('decode_head.scale_attention.'):
         name = published.removeprefix('decode_head.scale_attention.')
         return 'attention_head.' + _rename(name, _HEAD_RULES)
@@ -185,7 +185,7 @@ def _import_encoder(
     classifier = ('backbone.head.weight', 'backbone.head.bias')
     encoder = Encoder(name)
     plain = {n.removeprefix('backbone.'): t for n, t in tensors.items() if n not in classifier}
-    renamed = {encoder_name_here(n): n for n in plain}
+    renamed = {_encoder_tensor(n): n for n in plain}
     report = _load(encoder, {new: plain[old] for new, old in renamed.items()}, renamed)
     _check(report, path, strict)
     metadata = {'format': ENCODER_FORMAT, 'encoder': name, 'licence': LICENCE}
