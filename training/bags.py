@@ -1,0 +1,246 @@
+"""Reading rosbag2 recordings, whole or damaged, without ROS: files, folders, split bags.
+
+Each storage file is read on its own; metadata.yaml only tells their order and what is missing.
+Message types are those of ROS 2 itself, which have not changed since Dashing, so that bags
+without message definitions (Humble and older) read like all others.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from rosbags.typesys import Stores, get_typestore
+
+from training.mcap_file import McapFile
+from training.raw_message import BagDamageError, RawMessage, Topic, unpack_zstd_file
+from training.sqlite_file import SqliteFile
+
+__all__ = ['Bag', 'BagDamageError', 'RawMessage', 'Topic', 'decode_message', 'find_bags']
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+_STORAGES = {'.mcap': McapFile, '.db3': SqliteFile}
+_PACKED_SUFFIX = '.zstd'
+_METADATA = 'metadata.yaml'
+
+
+class Storage(Protocol):
+    """One storage file of a bag."""
+
+    damage: list[str]
+
+    def topics(self) -> list[Topic]:
+        """The topics and their numbers of messages."""
+        ...
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """The messages of some topics in recorded order, as far as they can be read."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class Bag:
+    """A recording: a folder with or without metadata.yaml, or one .mcap or .db3 file.
+
+    Nothing is kept open between calls, and reading never raises for damage: what cannot be read
+    is told in `damage`.
+
+    Args:
+        path: folder or file; file compression (.mcap.zstd, .db3.zstd) is unpacked to a
+            temporary folder while a file is read, message and chunk compression in memory.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: not a ROS 2 bag.
+
+    Attributes:
+        path: as given.
+        name: name of the folder, or of the file without its suffixes.
+        files: the storage files in recorded order.
+        damage: what could not be read so far, one sentence each.
+        expected: messages per topic that metadata.yaml promises; empty without it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        _refuse_others(self.path)
+        self.files = _storage_files(self.path)
+        self.name = _bag_name(self.path.resolve())
+        self.damage: list[str] = []
+        self.expected: dict[str, int] = {}
+        self._topics: list[Topic] | None = None
+        if self.path.is_dir():
+            self._read_metadata()
+
+    def topics(self) -> list[Topic]:
+        """The topics over all files, sorted by name, with the sums of their messages."""
+        if self._topics is None:
+            self._topics = self._count()
+        return self._topics
+
+    def _count(self) -> list[Topic]:
+        counts: dict[tuple[str, str], int] = {}
+        for file in self.files:
+            with self._open(file) as storage:
+                for topic in storage.topics() if storage else ():
+                    key = (topic.name, topic.msgtype)
+                    counts[key] = counts.get(key, 0) + topic.count
+        return [Topic(*key, count) for key, count in sorted(counts.items())]
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """The messages of some topics in recorded order, as far as they can be read.
+
+        A message must be read before the next one is asked for.
+        """
+        for file in self.files:
+            with self._open(file) as storage:
+                if storage:
+                    yield from storage.messages(topics)
+
+    @contextmanager
+    def _open(self, file: Path) -> Iterator[Storage | None]:
+        """One storage file, unpacked where needed; None when nothing of it can be read."""
+        with tempfile.TemporaryDirectory(prefix='hrda_bag_') as folder:
+            try:
+                storage = _STORAGES[_kind(file)](self._unpacked(file, Path(folder)))
+            except (BagDamageError, OSError) as error:
+                self._tell([str(error)])
+                yield None
+                return
+            try:
+                yield storage
+            finally:
+                self._tell(storage.damage)
+                storage.close()
+
+    def _unpacked(self, file: Path, folder: Path) -> Path:
+        if file.suffix != _PACKED_SUFFIX:
+            return file
+        plain = folder / file.stem
+        with file.open('rb') as source, plain.open('wb') as target:
+            reason = unpack_zstd_file(source, target)
+        if reason:
+            self._tell([f'{file.name} is damaged: {reason}; what followed is lost'])
+        return plain
+
+    def _tell(self, sentences: list[str]) -> None:
+        self.damage += [text for text in sentences if text not in self.damage]
+
+    def _read_metadata(self) -> None:
+        """Put the files in the order of metadata.yaml and note the ones that are missing."""
+        path = self.path / _METADATA
+        if not path.exists():
+            return
+        try:
+            information = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
+            names = [Path(name).name for name in information['relative_file_paths']]
+            for entry in information['topics_with_message_count']:
+                self.expected[entry['topic_metadata']['name']] = int(entry['message_count'])
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
+            self._tell([f'{path} is damaged ({type(error).__name__}); its files are read anyway'])
+            return
+        order = {name: number for number, name in enumerate(names)}
+        present = {file.name for file in self.files}
+        self.files.sort(key=lambda file: (order.get(file.name, len(order)), file.name))
+        missing = [name for name in names if name not in present]
+        if missing:
+            self._tell([f'{self.path} lacks {", ".join(missing)}, named in its {_METADATA}'])
+
+
+def find_bags(paths: Collection[Path]) -> list[Bag]:
+    """The bags at some paths, each once, in the given order.
+
+    A folder that is no bag but holds bags (a season of drives) stands for all of them.
+
+    Raises:
+        FileNotFoundError: a path that does not exist.
+        ValueError: a path that is not a ROS 2 bag.
+    """
+    found: dict[Path, Bag] = {}
+    for path in paths:
+        inner = _inner_bags(path)
+        for bag in [Bag(path) for path in inner] if inner else [Bag(path)]:
+            found.setdefault(bag.path.resolve(), bag)
+    return list(found.values())
+
+
+def decode_message(message: RawMessage) -> Any:
+    """Turn a message into an object with the fields of its ROS type.
+
+    Raises:
+        BagDamageError: the bytes are not such a message.
+    """
+    data = message.data()
+    try:
+        return _typestore().deserialize_cdr(data, message.msgtype)
+    except Exception as error:  # rosbags raises whatever its generated code runs into
+        raise BagDamageError(
+            f'the message on {message.topic} recorded at {message.record_ns} ns is no '
+            f'{message.msgtype} ({error or type(error).__name__}); leave it out'
+        ) from error
+
+
+@cache
+def _typestore() -> Any:
+    return get_typestore(Stores.ROS2_JAZZY)
+
+
+def _bag_name(path: Path) -> str:
+    name = path.name
+    for suffix in () if path.is_dir() else (_PACKED_SUFFIX, *_STORAGES):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _kind(file: Path) -> str:
+    return Path(file.stem).suffix if file.suffix == _PACKED_SUFFIX else file.suffix
+
+
+def _is_storage(file: Path) -> bool:
+    return _kind(file) in _STORAGES and file.is_file() and not file.name.startswith('.')
+
+
+def _storage_files(path: Path) -> list[Path]:
+    """The storage files of a bag; an unpacked one stands before its packed twin."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(filter(_is_storage, path.iterdir()), key=_split_number)
+    names = {file.name for file in files}
+    return [f for f in files if f.suffix != _PACKED_SUFFIX or f.stem not in names]
+
+
+def _split_number(file: Path) -> tuple[int, str]:
+    """Sort key: NAME_2.mcap before NAME_10.mcap."""
+    digits = file.name.split('.')[0].rpartition('_')[2]
+    return (int(digits) if digits.isdecimal() else 0, file.name)
+
+
+def _inner_bags(path: Path) -> list[Path]:
+    if not path.is_dir() or (path / _METADATA).exists() or _storage_files(path):
+        return []
+    return sorted(inner for inner in path.iterdir() if inner.is_dir() and _storage_files(inner))
+
+
+def _refuse_others(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(f'there is no bag {path}; give a rosbag2 folder or file')
+    if path.suffix == '.bag' and path.is_file():
+        raise ValueError(
+            f'{path} is a ROS 1 bag; expected rosbag2 (.mcap, .db3 or a folder): convert it with '
+            f'`rosbags-convert --src {path} --dst {path.with_suffix("")}`'
+        )
+    if path.is_file() and not _is_storage(path):
+        raise ValueError(f'{path} is no rosbag2 file; expected .mcap, .db3 or a folder with them')
+    if path.is_dir() and not _storage_files(path) and not (path / _METADATA).exists():
+        raise ValueError(f'{path} holds no .mcap or .db3 file; give a rosbag2 folder or file')

@@ -1,0 +1,266 @@
+"""Reading .mcap files: message by message, skipping for free, and as far as a damaged one goes.
+
+rosbags reads whole chunks and refuses a file without its end (a recorder that was killed, a full
+disk); the format itself (https://mcap.dev/spec) is a list of records that can be walked.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import lz4.frame
+
+from training.raw_message import BagDamageError, RawMessage, Topic
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAGIC = b'\x89MCAP0\r\n'
+_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _CHUNK_INDEX, _STATISTICS, _DATA_END, _FOOTER = (
+    0x03, 0x04, 0x05, 0x06, 0x08, 0x0B, 0x0F, 0x02,
+)  # fmt: skip
+_KNOWN = range(0x01, 0x10)
+_RECORD_HEAD = struct.Struct('<BQ')
+_MESSAGE_HEAD = struct.Struct('<HIQQ')
+_FOOTER_BYTES = 20
+_END_BYTES = _RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
+
+Reader = Callable[[int, int], bytes]
+"""Gives up to `size` bytes from `offset`."""
+
+
+class _Record(NamedTuple):
+    """Where the body of a record lies; `whole` is false when the file ends inside it."""
+
+    opcode: int
+    start: int
+    end: int
+    whole: bool
+
+
+class _Channel(NamedTuple):
+    topic: str
+    msgtype: str
+
+
+class McapFile:
+    """An .mcap file, open for reading.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BagDamageError: it does not even begin like an .mcap file.
+
+    Attributes:
+        damage: what could not be read so far, one sentence each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        self._file = path.open('rb')
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._channels: dict[int, _Channel] = {}
+        self._schemas: dict[int, str] = {}
+        self._counts: Counter[int] | None = None
+        self._chunk_channels: dict[int, frozenset[int]] = {}
+        self._complete = True
+        if self._read(0, len(MAGIC)) != MAGIC:
+            self.close()
+            raise BagDamageError(
+                f'{path} does not begin like an .mcap file; it is empty, damaged or another format'
+            )
+        self._read_summary()
+
+    def close(self) -> None:
+        """Close the file; messages that were handed out cannot be read any more."""
+        self._file.close()
+
+    def topics(self) -> list[Topic]:
+        """The topics and their numbers of messages; walks through a file without a summary."""
+        if self._counts is None:
+            self._counts = Counter(number for number, _, _ in self._walk(None))
+        counts = self._counts
+        return [
+            Topic(channel.topic, channel.msgtype, counts[number])
+            for number, channel in sorted(self._channels.items())
+        ]
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """The messages of some topics, in the order of the file (that is the recorded one)."""
+        for number, record_ns, read in self._walk(frozenset(topics)):
+            channel = self._channels[number]
+            yield RawMessage(channel.topic, channel.msgtype, record_ns, read)
+
+    def _read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._file.fileno(), size, offset)
+
+    def _read_summary(self) -> None:
+        """Take channels, counts and chunk contents from the end of the file, if it has one."""
+        end = self._read(max(0, self._size - _END_BYTES), _END_BYTES)
+        if not end.endswith(MAGIC) or end[0] != _FOOTER or len(end) < _END_BYTES:
+            self._complete = False
+            return
+        (start,) = struct.unpack_from('<Q', end, _RECORD_HEAD.size)
+        if not start:
+            return
+        try:
+            for record in _records(self._read, start, self._size):
+                if record.opcode in (_SCHEMA, _CHANNEL, _CHUNK_INDEX, _STATISTICS):
+                    self._note(record.opcode, self._read(record.start, record.end - record.start))
+        except (BagDamageError, struct.error, UnicodeDecodeError):
+            self._complete = False
+            self._counts = None
+            self._chunk_channels.clear()
+
+    def _note(self, opcode: int, body: bytes) -> None:
+        """Remember a record that describes others."""
+        if opcode == _SCHEMA:
+            self._schemas[_uint16(body, 0)] = _string(body, 2)[0]
+        elif opcode == _CHANNEL:
+            self._note_channel(body)
+        elif opcode == _STATISTICS:
+            pairs = struct.iter_unpack('<HQ', body[46 : 46 + _uint32(body, 42)])
+            self._counts = Counter(dict(pairs))
+        elif opcode == _CHUNK_INDEX:
+            pairs = struct.iter_unpack('<HQ', body[36 : 36 + _uint32(body, 32)])
+            (chunk_start,) = struct.unpack_from('<Q', body, 16)
+            self._chunk_channels[chunk_start] = frozenset(number for number, _ in pairs)
+
+    def _note_channel(self, body: bytes) -> None:
+        topic, position = _string(body, 4)
+        encoding, _ = _string(body, position)
+        msgtype = self._schemas.get(_uint16(body, 2), '')
+        self._channels[_uint16(body, 0)] = _Channel(
+            topic, msgtype if encoding == 'cdr' else f'{msgtype} ({encoding})'
+        )
+
+    def _walk(
+        self, topics: frozenset[str] | None
+    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
+        """All messages of `topics` (None: of all): channel, record time, reader."""
+        try:
+            for record in _records(self._read, len(MAGIC), self._size):
+                if record.opcode == _DATA_END:
+                    if not self._complete:
+                        self._tell('its index is cut off or damaged; no message before it is lost')
+                    return
+                if record.opcode == _CHUNK:
+                    yield from self._walk_chunk(record, topics)
+                else:
+                    yield from self._message(self._read, record, topics)
+                if not record.whole:
+                    missing = (record.end - self._size) / 1e6
+                    raise BagDamageError(
+                        f'it is cut off at byte {self._size}, {missing:.3f} MB before the end of '
+                        'a record; what followed is lost'
+                    )
+            self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
+        except (BagDamageError, struct.error, UnicodeDecodeError) as error:
+            self._tell(str(error))
+
+    def _tell(self, text: str) -> None:
+        sentence = f'{self.path.name} is damaged: {text}'
+        if sentence not in self.damage:
+            self.damage.append(sentence)
+
+    def _walk_chunk(
+        self, chunk: _Record, topics: frozenset[str] | None
+    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
+        held = self._chunk_channels.get(chunk.start - _RECORD_HEAD.size)
+        if topics is not None and held and not self._wanted(held, topics):
+            return
+        try:
+            read, start, end = self._open_chunk(chunk)
+            for record in _records(read, start, end):
+                yield from self._message(read, record, topics)
+        except (BagDamageError, struct.error, UnicodeDecodeError) as error:
+            self._tell(f'the chunk at byte {chunk.start} is lost, or its end: {error}')
+
+    def _open_chunk(self, chunk: _Record) -> tuple[Reader, int, int]:
+        """A reader for the records of a chunk, and where they begin and end in it."""
+        head = self._read(chunk.start, 64)
+        compression, position = _string(head, 28)
+        start, end = chunk.start + position + 8, min(chunk.end, self._size)
+        if not compression:
+            return self._read, start, end
+        data = _unpack(compression, self._read(start, end - start), head, chunk.whole)
+        return partial(_slice, data), 0, len(data)
+
+    def _wanted(self, held: Collection[int], topics: frozenset[str]) -> bool:
+        return any(n not in self._channels or self._channels[n].topic in topics for n in held)
+
+    def _message(
+        self, read: Reader, record: _Record, topics: frozenset[str] | None
+    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
+        if record.opcode in (_SCHEMA, _CHANNEL) and record.whole:
+            self._note(record.opcode, read(record.start, record.end - record.start))
+        if record.opcode != _MESSAGE or not record.whole:
+            return
+        head = read(record.start, _MESSAGE_HEAD.size)
+        number, _, record_ns, _ = _MESSAGE_HEAD.unpack(head)
+        channel = self._channels.get(number)
+        if channel and (topics is None or channel.topic in topics):
+            start = record.start + _MESSAGE_HEAD.size
+            yield number, record_ns, partial(_part, read, start, record.end - start)
+
+
+def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
+    """Walk records in [start, end); the last one may be cut off, a part of a head is left out."""
+    while start + _RECORD_HEAD.size <= end:
+        opcode, length = _RECORD_HEAD.unpack(read(start, _RECORD_HEAD.size))
+        if opcode not in _KNOWN and opcode < 0x80:
+            raise BagDamageError(
+                f'byte {start} cannot start a record (it is {opcode:#04x}); what follows is lost'
+            )
+        body = start + _RECORD_HEAD.size
+        yield _Record(opcode, body, body + length, body + length <= end)
+        start = body + length
+
+
+def _unpack(compression: str, data: bytes, head: bytes, whole: bool) -> bytes:
+    """Unpack a chunk; of one that is cut off, what can be unpacked."""
+    unpackers = {'zstd': zstd.ZstdDecompressor, 'lz4': lz4.frame.LZ4FrameDecompressor}
+    if compression not in unpackers:
+        raise BagDamageError(f"compression '{compression}' is not known; expected zstd or lz4")
+    try:
+        unpacked: bytes = unpackers[compression]().decompress(data)
+    except (zstd.ZstdError, RuntimeError) as error:
+        raise BagDamageError(str(error)) from error
+    size, checksum = struct.unpack_from('<QI', head, 16)
+    if whole and (len(unpacked) != size or (checksum and zlib.crc32(unpacked) != checksum)):
+        raise BagDamageError('its size or checksum does not match')
+    return unpacked
+
+
+def _part(read: Reader, start: int, length: int, size: int | None) -> bytes:
+    return read(start, length if size is None else min(size, length))
+
+
+def _slice(data: bytes, start: int, size: int) -> bytes:
+    return data[start : start + size]
+
+
+def _uint16(body: bytes, position: int) -> int:
+    return int.from_bytes(body[position : position + 2], 'little')
+
+
+def _uint32(body: bytes, position: int) -> int:
+    return int.from_bytes(body[position : position + 4], 'little')
+
+
+def _string(body: bytes, position: int) -> tuple[str, int]:
+    """A length-prefixed string and where it ends."""
+    end = position + 4 + _uint32(body, position)
+    return body[position + 4 : end].decode(), end

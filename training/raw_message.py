@@ -1,0 +1,101 @@
+"""One message as it lies in a bag: its beginning can be read without the rest."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+HEAD_BYTES = 12
+"""Encapsulation header (4), seconds (4) and nanoseconds (4) of a message with a std Header."""
+_ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+_SECOND_NS = 1_000_000_000
+
+
+class BagDamageError(ValueError):
+    """Bytes of a bag that cannot be read: what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of a bag: `count` is the number of its messages that can be expected."""
+
+    name: str
+    msgtype: str
+    count: int
+
+
+@dataclass(frozen=True)
+class RawMessage:
+    """A message that is read when asked for.
+
+    Args:
+        topic: name of the topic.
+        msgtype: ROS 2 name of the type, such as sensor_msgs/msg/Image.
+        record_ns: when it was recorded [ns since the epoch].
+        read: gives its first bytes as stored, or all of them (None).
+    """
+
+    topic: str
+    msgtype: str
+    record_ns: int
+    read: Callable[[int | None], bytes]
+
+    def head(self) -> bytes:
+        """The first `HEAD_BYTES` bytes of the CDR data, at the least cost there is."""
+        start = self.read(HEAD_BYTES)
+        if not start.startswith(_ZSTD_MAGIC):
+            return start
+        try:
+            return zstd.ZstdDecompressor().decompress(self.read(None), HEAD_BYTES)
+        except zstd.ZstdError as error:
+            raise _damaged(self, error) from error
+
+    def data(self) -> bytes:
+        """The whole CDR data; a message that was compressed on its own is unpacked."""
+        data = self.read(None)
+        if not data.startswith(_ZSTD_MAGIC):  # CDR starts with a zero byte
+            return data
+        try:
+            return zstd.decompress(data)
+        except zstd.ZstdError as error:
+            raise _damaged(self, error) from error
+
+    def header_stamp_ns(self) -> int:
+        """The stamp of the std_msgs/Header that the message begins with [ns]; 0 when not set."""
+        head = self.head()
+        if len(head) < HEAD_BYTES:
+            raise _damaged(self, 'it is too short for a header')
+        # The lowest bit of the second byte is set for little endian (OMG DDSI-RTPS 10.2).
+        seconds, nanoseconds = struct.unpack_from('<iI' if head[1] & 1 else '>iI', head, 4)
+        stamp: int = seconds * _SECOND_NS + nanoseconds
+        return stamp if stamp > 0 else 0
+
+
+def unpack_zstd_file(source: IO[bytes], target: IO[bytes]) -> str | None:
+    """Unpack a zstd file as far as it can be read.
+
+    Returns:
+        Why not all of it could be read; None when it could.
+    """
+    unpacker = zstd.ZstdDecompressor()
+    try:
+        while block := source.read(1 << 20):
+            target.write(unpacker.decompress(block))
+    except zstd.ZstdError as error:
+        return f'the compressed data is damaged ({error})'
+    return None if unpacker.eof else 'the compressed data is cut off'
+
+
+def _damaged(message: RawMessage, reason: object) -> BagDamageError:
+    return BagDamageError(
+        f'the message on {message.topic} recorded at {message.record_ns} ns cannot be read: '
+        f'{reason}; leave it out or copy the bag again'
+    )

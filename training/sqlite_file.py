@@ -1,0 +1,94 @@
+"""Reading .db3 files (rosbag2's sqlite3 storage): message by message, skipping for free."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import apsw
+
+from training.raw_message import BagDamageError, RawMessage, Topic
+
+_REMEDY = 'try `sqlite3 BROKEN.db3 .recover | sqlite3 REPAIRED.db3` and extract from that'
+
+
+class SqliteFile:
+    """A .db3 file, open for reading.
+
+    Only the tables that every rosbag2 since Dashing writes are used, so that recordings without
+    message definitions (Humble and older) read like all others.
+
+    Args:
+        path: the file.
+
+    Raises:
+        BagDamageError: it is no sqlite database, or one without rosbag2's tables.
+
+    Attributes:
+        damage: what could not be read so far, one sentence each.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        # A recorder that was killed leaves its newest messages in the -wal file, which sqlite
+        # reads only when it may lock; everything else is read without touching the folder.
+        wal = path.with_name(f'{path.name}-wal')
+        mode = 'mode=ro' if wal.exists() and wal.stat().st_size else 'immutable=1'
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        try:
+            self._base = apsw.Connection(f'file:{quote(str(path))}?{mode}', flags=flags)
+            rows = self._base.execute('SELECT id, name, type FROM topics ORDER BY id')
+            self._topics = {number: (name, msgtype) for number, name, msgtype in rows}
+        except apsw.Error as error:
+            raise BagDamageError(f'{path} cannot be read: {error}; {_REMEDY}') from error
+
+    def close(self) -> None:
+        """Close the file; messages that were handed out cannot be read any more."""
+        self._base.close()
+
+    def topics(self) -> list[Topic]:
+        """The topics and their numbers of messages (0 where a damaged file hides them)."""
+        counts: dict[int, int] = {}
+        try:
+            counts = dict(
+                self._base.execute('SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id')
+            )
+        except apsw.Error as error:
+            self._tell(error)
+        return [
+            Topic(name, msgtype, counts.get(number, 0))
+            for number, (name, msgtype) in self._topics.items()
+        ]
+
+    def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
+        """The messages of some topics, in the order of their record times."""
+        numbers = [number for number, (name, _) in self._topics.items() if name in topics]
+        places = ','.join('?' * len(numbers))
+        query = (
+            f'SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({places}) '
+            'ORDER BY timestamp, id'
+        )
+        try:
+            for row, number, record_ns in self._base.execute(query, numbers):
+                name, msgtype = self._topics[number]
+                yield RawMessage(name, msgtype, record_ns, partial(self._read, row))
+        except apsw.Error as error:
+            self._tell(error)
+
+    def _read(self, row: int, size: int | None) -> bytes:
+        """The first bytes of a message, without reading its other pages; or all of them."""
+        try:
+            with self._base.blob_open('main', 'messages', 'data', row, False) as blob:
+                return blob.read(blob.length() if size is None else min(size, blob.length()))
+        except apsw.Error as error:
+            raise BagDamageError(
+                f'message {row} of {self.path.name} cannot be read: {error}; {_REMEDY}'
+            ) from error
+
+    def _tell(self, error: Exception) -> None:
+        text = f'{self.path.name} is damaged ({error}): what followed is lost; {_REMEDY}'
+        if text not in self.damage:
+            self.damage.append(text)
