@@ -51,7 +51,7 @@ def tiny_settings(folder: Path, output: Path, **changes: Any) -> dict[str, Any]:
         'output': str(output),
         'method': 'self_training',
         'model': {'encoder': 'mit_b0', **small, 'context_size': 64, 'detail_size': 64},
-        'self_training': {'rare_class_min_pixels': 100, 'pseudo_threshold': 0.1},
+        'self_training': {'rare_class_min_pixels': 100, 'pseudo_threshold': 0.06},
         'optimiser': {'lr': 1e-3, 'warmup_steps': 2},
         'loop': {
             'iterations': 6,

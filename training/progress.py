@@ -101,7 +101,7 @@ class PlainDisplay:
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
         """Print how many steps there are."""
-        self.say(f'{title}: {done} of {total} steps done' if done else f'{title}: {total} steps')
+        self.say(f'{title}: {done} of {total} done')
 
     def advance(self, done: int) -> None:
         """Say nothing: lines come with the figures."""

@@ -64,13 +64,18 @@ class RunFolder:
             raise ValueError(f'{self.path} is no run folder: it has no config.yaml')
         return dict(yaml.safe_load(self.config.read_text(encoding='utf-8')))
 
-    def check_free(self) -> None:
+    def check_free(self, overwrite: bool = False) -> None:
         """Refuse a folder that a new run cannot have.
+
+        Args:
+            overwrite: whether a run may be in it, which `remove` will delete.
 
         Raises:
             ValueError: it holds a run already, or other files.
         """
         if self.is_run():
+            if overwrite:
+                return
             raise ValueError(
                 f'{self.path} holds a run already, with {self.steps_done()} steps saved: go on '
                 f'with `hrda train --resume {self.path}` (and --loop.iterations=N to lengthen '

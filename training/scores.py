@@ -77,7 +77,8 @@ class ConfusionMatrix:
     ) -> None:
         self.classes = classes
         self.score = tuple(score)
-        self.counts = np.zeros((len(classes), len(classes)), np.int64)
+        # The last column holds predictions of no class (255): a label missed by all.
+        self.counts = np.zeros((len(classes), len(classes) + 1), np.int64)
         self.images = 0
         self._table = np.full(256, IGNORE, np.uint8)
         self._table[: len(classes)] = np.arange(len(classes))
@@ -88,7 +89,7 @@ class ConfusionMatrix:
                 raise ValueError(f'class {name!r} is scored, but also merged into another class')
 
     def add(self, predicted: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> None:
-        """Count one image; pixels labelled 255 are left out.
+        """Count one image; pixels labelled 255 are left out, pixels predicted 255 are wrong.
 
         Shape:
             predicted, labels: uint8 (H, W) train ids.
@@ -102,18 +103,18 @@ class ConfusionMatrix:
         label_ids, predicted_ids = labels[valid], predicted[valid]
         count = len(self.classes)
         for kind, ids in (('label', label_ids), ('prediction', predicted_ids)):
-            if ids.size and int(ids.max()) >= count:
-                raise ValueError(f'{kind} {int(ids.max())} is outside 0..{count - 1} and not 255')
+            if (wrong := ids[(ids >= count) & (ids != IGNORE)]).size:
+                raise ValueError(f'{kind} {int(wrong[0])} is outside 0..{count - 1} and not 255')
         rows = self._table[label_ids].astype(np.int64)
-        pairs = rows * count + self._table[predicted_ids]
-        self.counts += np.bincount(pairs, minlength=count * count).reshape(count, count)
+        pairs = rows * (count + 1) + np.minimum(self._table[predicted_ids], count)
+        self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
         self.images += 1
 
     def scores(self) -> Scores:
         """Scores of everything counted so far."""
-        right = np.diag(self.counts).astype(np.float64)
-        labelled = self.counts.sum(1)
-        union = labelled + self.counts.sum(0) - right
+        right = np.diag(self.counts)
+        labelled, predicted = self.counts.sum(1), self.counts.sum(0)[:-1]
+        union = labelled + predicted - right
         iou, recall = _divide(right, union), _divide(right, labelled)
         total = int(labelled.sum())
         occurring = [name for name, n in zip(self.classes.names, union, strict=True) if n]

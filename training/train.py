@@ -135,8 +135,8 @@ def train(
     changed: list[str] = []
     if resume:
         changed = _changes(folder, settings)
-    elif not overwrite:
-        folder.check_free()
+    else:
+        folder.check_free(overwrite)
     # Data and networks can be refused, so the folder is not touched before.
     parts = assemble(settings, display, fresh=not (resume and folder.state.is_file()))
     if overwrite and not resume:

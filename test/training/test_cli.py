@@ -1,0 +1,99 @@
+"""The `hrda` command: its table, lazy imports, and errors in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training import cli
+
+HIDE = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {hidden}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+sys.meta_path.insert(0, Hide())
+from training.cli import main
+sys.exit(main({argv}))
+"""
+
+
+def run_without(hidden: list[str], argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run `hrda argv` in a Python that lacks packages."""
+    return subprocess.run(
+        [sys.executable, '-c', HIDE.format(hidden=hidden, argv=argv)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(['--help']) == 0
+    text = capsys.readouterr().out
+    rows = cli.COMMANDS.items()
+    assert all(f'  {name} ' in text and sentence in text for name, (_, sentence) in rows)
+
+
+def test_unknown_command_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(['trian']) == 1
+    assert 'train' in capsys.readouterr().err
+
+
+def test_train_help_needs_no_torch() -> None:
+    result = run_without(['torch', 'timm'], ['train', '--help'])
+    assert result.returncode == 0, result.stderr
+    assert '--loop.iterations' in result.stdout
+
+
+def test_train_without_torch_is_one_sentence(tmp_path: Path) -> None:
+    options = [f'--source.root={tmp_path}', f'--output={tmp_path}/run', '--method=source_only']
+    result = run_without(['torch'], ['train', *options])
+    assert result.returncode == 1
+    assert 'needs the Python package torch' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ('error', 'code', 'text'),
+    [
+        (ValueError('too small'), 1, 'too small'),
+        (FileNotFoundError('x.yaml: no such file'), 1, 'x.yaml: no such file'),
+        (KeyError('road'), 1, "no entry 'road'"),
+        (KeyboardInterrupt(), 130, 'interrupted'),
+    ],
+)
+def test_errors_become_a_sentence_and_a_code(
+    error: BaseException,
+    code: int,
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, '_run_command', fail)
+    assert cli.main(['eval']) == code
+    assert capsys.readouterr().err.strip() == f'hrda eval: {text}'
+
+
+def test_missing_arguments_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(['predict', 'x.png']) == 1
+    error = capsys.readouterr().err
+    assert 'output' in error and error.count('\n') == 1
+
+
+def test_import_command_reports_a_file_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'x.pth').write_bytes(b'nothing')
+    code = cli.main(['import', str(tmp_path / 'x.pth'), '-o', str(tmp_path / 'y.safetensors')])
+    assert code == 1
+    assert 'x.pth' in capsys.readouterr().err
+    assert not (tmp_path / 'y.safetensors').exists()

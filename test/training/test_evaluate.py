@@ -1,0 +1,115 @@
+"""Scores against published numbers, and the `hrda eval` command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_run
+import torch
+
+from hrda_core.architecture import Architecture
+from hrda_core.checkpoints import save_model
+from hrda_core.classes import CITYSCAPES
+from hrda_core.hrda import HRDA
+from training.cli import main
+from training.evaluate import parse_merge
+from training.scores import ConfusionMatrix
+
+GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
+ROAD, WALL, FENCE, CAR = (CITYSCAPES.index(name) for name in ('road', 'wall', 'fence', 'car'))
+
+
+def matrix_of(predicted: list[int], labels: list[int], **options: object) -> ConfusionMatrix:
+    matrix = ConfusionMatrix(CITYSCAPES, **options)  # type: ignore[arg-type]
+    matrix.add(np.array([predicted], np.uint8), np.array([labels], np.uint8))
+    return matrix
+
+
+def test_scores_equal_the_published_ones() -> None:
+    matrix = ConfusionMatrix(CITYSCAPES)
+    for predicted, labels in zip(GOLDEN['predicted'], GOLDEN['labels'], strict=True):
+        matrix.add(predicted, labels)
+    scores = matrix.scores()
+    np.testing.assert_allclose(scores.iou, GOLDEN['iou'], rtol=1e-12)
+    np.testing.assert_allclose(scores.recall, GOLDEN['recall'], rtol=1e-12)
+    assert scores.miou == pytest.approx(float(GOLDEN['miou']), rel=1e-12)
+    assert scores.accuracy == pytest.approx(float(GOLDEN['accuracy']), rel=1e-12)
+    assert scores.images == 2
+
+
+def test_ignored_pixels_do_not_count() -> None:
+    scores = matrix_of([ROAD, CAR], [ROAD, 255]).scores()
+    assert scores.accuracy == 1
+    assert math.isnan(scores.iou[CAR])
+
+
+def test_merge_acts_on_predictions_and_labels() -> None:
+    merge = {'wall': 'fence'}
+    scores = matrix_of([WALL, FENCE, ROAD], [FENCE, WALL, ROAD], merge=merge).scores()
+    assert scores.iou[FENCE] == 1
+    assert math.isnan(scores.iou[WALL])
+    assert scores.miou == 1
+
+
+def test_score_chooses_the_classes_of_the_mean() -> None:
+    everything = matrix_of([ROAD, CAR], [ROAD, FENCE]).scores()
+    chosen = matrix_of([ROAD, CAR], [ROAD, FENCE], score=['road', 'bus']).scores()
+    assert everything.miou == pytest.approx(1 / 3)
+    assert chosen.miou == 1, 'a scored class that does not occur is left out'
+
+
+def test_no_labels_at_all_give_no_score() -> None:
+    scores = matrix_of([ROAD], [255]).scores()
+    assert math.isnan(scores.miou) and math.isnan(scores.accuracy)
+    assert scores.to_dict()['miou'] is None
+
+
+def test_unknown_classes_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"no class 'lorry'.*truck"):
+        ConfusionMatrix(CITYSCAPES, {'lorry': 'truck'})
+    with pytest.raises(ValueError, match="'wall' is scored, but also merged"):
+        ConfusionMatrix(CITYSCAPES, {'wall': 'fence'}, ['wall'])
+
+
+def test_labels_outside_the_class_set_are_refused() -> None:
+    with pytest.raises(ValueError, match='label 19'):
+        matrix_of([ROAD], [19])
+    with pytest.raises(ValueError, match='differ'):
+        ConfusionMatrix(CITYSCAPES).add(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8))
+
+
+def test_merge_arguments() -> None:
+    merge = parse_merge(['traffic light=traffic sign', 'bus = car'])
+    assert merge == {'traffic light': 'traffic sign', 'bus': 'car'}
+    with pytest.raises(ValueError, match='CLASS=CLASS'):
+        parse_merge(['bus'])
+
+
+def test_eval_command_prints_a_table_and_writes_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
+    checkpoint, out = tmp_path / 'm.safetensors', tmp_path / 'out' / 'scores.json'
+    save_model(checkpoint, HRDA(small, CITYSCAPES), step=3)
+    tiny_run.write_frames(tmp_path / 'data', 2, 0)
+    data = ['--images', str(tmp_path / 'data/images'), '--labels', str(tmp_path / 'data/labels')]
+    options = ['--score', 'road,sky', '--merge', 'bus=car', 'truck=car', '--device', 'cpu']
+    code = main(['eval', str(checkpoint), *data, *options, '--json', str(out)])
+    stored = json.loads(out.read_text())
+    assert code == 0
+    assert stored['images'] == 2 and stored['scored'] == ['road', 'sky']
+    assert stored['classes']['road']['pixels'] > 0
+    assert f'{stored["miou"] * 100:.2f}' in capsys.readouterr().out
+
+
+def test_eval_of_a_missing_checkpoint_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ['--images', str(tmp_path), '--labels', str(tmp_path)]
+    assert main(['eval', str(tmp_path / 'none.safetensors'), *arguments]) == 1
+    assert 'none.safetensors: no such file' in capsys.readouterr().err

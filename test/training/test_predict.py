@@ -1,0 +1,81 @@
+"""`hrda predict`: image files in, labels, confidence and overlays out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny_run
+import torch
+
+from hrda_core.architecture import Architecture
+from hrda_core.checkpoints import save_model
+from hrda_core.classes import CITYSCAPES
+from hrda_core.hrda import HRDA
+from hrda_core.segmenter import Segmenter
+from training.cli import main
+from training.predict import find_images
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('model') / 'm.safetensors'
+    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
+    save_model(path, HRDA(small, CITYSCAPES), step=0)
+    return path
+
+
+def test_results_equal_the_segmenter_and_keep_the_folders(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    tiny_run.write_frames(tmp_path / 'in' / 'drive', 2, 0)
+    out = tmp_path / 'out'
+    options = ['--checkpoint', str(checkpoint), '--device', 'cpu']
+    assert main(['predict', str(tmp_path / 'in'), '-o', str(out), *options]) == 0
+    source = cv2.imread(str(tmp_path / 'in/drive/images/01.png'))
+    expected = Segmenter.from_checkpoint(checkpoint, 'cpu').segment(source[..., ::-1].copy())
+    labels = cv2.imread(str(out / 'labels/drive/images/01.png'), cv2.IMREAD_UNCHANGED)
+    confidence = cv2.imread(str(out / 'confidence/drive/images/01.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(labels, expected.labels)
+    np.testing.assert_array_equal(confidence, expected.confidence)
+    assert cv2.imread(str(out / 'overlay/drive/images/01.jpg')).shape == source.shape
+    assert not list(out.rglob('*.part'))
+
+
+def test_single_files_are_named_after_themselves(tmp_path: Path) -> None:
+    tiny_run.write_frames(tmp_path, 1, 0)
+    (image,) = find_images([str(tmp_path / 'images' / '00.png')])
+    assert image.name == Path('00')
+
+
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ('a', 'b'):
+        tiny_run.write_frames(tmp_path / name, 1, 0)
+    with pytest.raises(ValueError, match='both become 00'):
+        find_images([str(tmp_path / name / 'images') for name in ('a', 'b')])
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [('none.jpg', 'no such file'), ('notes.txt', 'expected an image'), ('empty', 'no images')],
+)
+def test_inputs_that_are_no_images(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+) -> None:
+    (tmp_path / 'notes.txt').write_text('x')
+    (tmp_path / 'empty').mkdir()
+    options = ['-o', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
+    assert main(['predict', str(tmp_path / name), *options]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_damaged_image_is_named(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'bad.png').write_bytes(b'\x89PNG nothing')
+    options = ['-o', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
+    assert main(['predict', str(tmp_path / 'bad.png'), *options]) == 1
+    assert 'bad.png' in capsys.readouterr().err
