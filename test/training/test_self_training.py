@@ -1,0 +1,341 @@
+"""The self-training step: three published iterations, and its own behaviour."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from official_recipe import GOLDEN, read_shapes, value
+from torch import Tensor
+
+from hrda_core.architecture import Architecture
+from hrda_core.checkpoints import load_model
+from hrda_core.classes import CITYSCAPES
+from hrda_core.hrda import HRDA
+from hrda_core.published import import_published
+from hrda_core.windows import Box
+from training.config import OptimiserSettings
+from training.methods import build_method
+from training.methods.self_training import SelfTraining, StepDraws
+from training.methods.settings import SelfTrainingSettings
+from training.methods.source_only import SourceOnly
+from training.optimiser import build_optimiser
+
+SETTINGS = SelfTrainingSettings()
+LOSSES = ('source_fused', 'source_detail', 'feature_distance', 'mix_fused', 'mix_detail')
+
+
+@pytest.fixture(scope='module')
+def golden() -> dict[str, np.ndarray]:
+    """Inputs of three iterations, and tensors that the published code made of them."""
+    with np.load(GOLDEN / 'self_training.npz') as file:
+        return dict(file)
+
+
+@pytest.fixture(scope='module')
+def published() -> dict[str, Any]:
+    """Draws and scalars of the same iterations."""
+    return json.loads((GOLDEN / 'self_training.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HRDA]:
+    """Student, teacher and ImageNet model with the weights of the golden numbers."""
+    shapes = read_shapes(GOLDEN / 'keys_mit_b0_64.txt')
+    folder = tmp_path_factory.mktemp('networks')
+    loaded = {}
+    for prefix in ('model.', 'ema_model.', 'imnet_model.'):
+        tensors = {f'model.{key}': value(prefix + key, shapes[key]) for key in shapes}
+        torch.save({'state_dict': tensors}, folder / 'published.pth')
+        import_published(folder / 'published.pth', folder / 'model.safetensors')
+        loaded[prefix] = load_model(folder / 'model.safetensors')
+    return loaded
+
+
+def _published_method(networks: dict[str, HRDA]) -> SelfTraining:
+    # Images of the golden data are normalised already, hence mean 0 and deviation 1.
+    architecture = replace(
+        networks['model.'].architecture,
+        context_size=128,
+        detail_size=64,
+        drop_path=0.0,
+        dropout=0.0,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+    student = HRDA(architecture, CITYSCAPES)
+    student.load_state_dict(networks['model.'].state_dict())
+    settings = replace(SETTINGS, pseudo_threshold=0.5)
+    method = SelfTraining(student, settings, seed=0, pretrained_encoder=True)
+    method.teacher.model.load_state_dict(networks['ema_model.'].state_dict())
+    assert method.feature_encoder is not None
+    method.feature_encoder.load_state_dict(networks['imnet_model.'].encoder.state_dict())
+    return method
+
+
+def _published_batch(golden: dict[str, np.ndarray], step: int) -> dict[str, dict[str, Tensor]]:
+    tensors = {name: torch.from_numpy(golden[name][step]) for name in ('img', 'trg')}
+    return {
+        'source': {
+            'image': tensors['img'].float(),
+            'label': torch.from_numpy(golden['lab'][step]),
+        },
+        'target': {
+            'image': tensors['trg'].float(),
+            'valid': torch.from_numpy(golden['valid'][step]),
+        },
+    }
+
+
+def _published_draws(published: dict[str, Any], step: int) -> StepDraws:
+    boxes = [Box(*box) for box in published['boxes_source_then_mix'][step]]
+    return StepDraws(*boxes, tuple(tuple(classes) for classes in published['classes'][step]))
+
+
+def _gradient_norm(model: HRDA) -> float:
+    squares = [p.grad.double().square().sum() for p in model.parameters() if p.grad is not None]
+    return torch.stack(squares).sum().sqrt().item()
+
+
+# One target pixel that crosses the threshold moves the mixed losses by 3e-4, hence their
+# tolerance once rounding has been through two optimiser steps.
+TOLERANCES = {
+    'sgd': ((1e-5, 1e-5), (1e-5, 2e-5), (1e-4, 1e-3)),
+    'adamw': ((1e-5, 1e-5), (1e-4, 1e-3), (1e-3, 2e-3)),
+}
+
+
+@pytest.mark.parametrize('optimiser', ['sgd', 'adamw'])
+def test_three_iterations_equal_published(
+    golden: dict[str, np.ndarray],
+    published: dict[str, Any],
+    networks: dict[str, HRDA],
+    optimiser: str,
+) -> None:
+    method = _published_method(networks)
+    if optimiser == 'sgd':
+        parameters = method.student.parameters()
+        steps = torch.optim.SGD(parameters, lr=0.005, momentum=0.9, weight_decay=5e-4)
+    else:
+        steps = build_optimiser(method.student, OptimiserSettings(lr=6e-4))
+    for step, expected in enumerate(published['runs'][optimiser]):
+        steps.zero_grad()
+        draws = _published_draws(published, step)
+        found = method.step(_published_batch(golden, step), step, Tensor.backward, draws)
+        source, mixed = TOLERANCES[optimiser][step]
+        for name in LOSSES:
+            tolerance = mixed if name.startswith('mix') else source
+            assert found[name].item() == pytest.approx(expected[name], rel=tolerance), name
+        assert found['pseudo_quality'].item() == pytest.approx(
+            expected['pseudo_quality'], abs=5e-4
+        )
+        assert _gradient_norm(method.student) == pytest.approx(expected['gradient_norm'], rel=1e-3)
+        steps.step()
+    if optimiser == 'sgd':
+        _check_final(golden, method)
+
+
+def _check_final(golden: dict[str, np.ndarray], method: SelfTraining) -> None:
+    states = {
+        'student': method.student.state_dict(),
+        'teacher': method.teacher.model.state_dict(),
+    }
+    keys = [key for key in golden if key.startswith('sgd_final/')]
+    assert len(keys) == 30
+    for key in keys:
+        _, network, name = key.split('/')
+        assert np.allclose(states[network][name].numpy(), golden[key], atol=1e-4), key
+
+
+def test_labels_and_mixture_equal_published(
+    golden: dict[str, np.ndarray], published: dict[str, Any], networks: dict[str, HRDA]
+) -> None:
+    method = _published_method(networks)
+    method.teacher.update(method.student, 0)
+    batch = _published_batch(golden, 0)
+    source, target = batch['source'], batch['target']
+    logits = method.teacher.model.predict(target['image']).detach()[..., ::4, ::4]
+    assert np.abs(logits.numpy() - golden['it0_teacher_logits']).max() < 1e-4
+    pseudo = method.teacher.label(target['image'], target['valid'], 0.5)
+    assert (pseudo.labels.numpy() != golden['it0_pseudo_label']).sum() <= 1
+    draws = _published_draws(published, 0)
+    mixture = method.mix(source['image'], source['label'], target['image'], pseudo, draws)
+    assert (mixture.labels.numpy() != golden['it0_mixed_label']).sum() <= 1
+    assert np.allclose(mixture.weights.numpy(), golden['it0_weight'], atol=2e-4)
+
+
+def _batch(size: int = 128) -> dict[str, dict[str, Any]]:
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(high: int, *shape: int) -> Tensor:
+        return torch.randint(0, high, shape, generator=generator).to(torch.uint8)
+
+    label = torch.full((2, size, size), 13, dtype=torch.uint8)
+    label[:, : size // 2] = numbers(19, 2, size // 2, size)
+    return {
+        'source': {'image': numbers(256, 2, 3, size, size), 'label': label},
+        'target': {
+            'image': numbers(256, 2, 3, size, size),
+            'valid': torch.ones(2, size, size, dtype=torch.uint8),
+        },
+    }
+
+
+def _method(model: HRDA, **changes: Any) -> SelfTraining:
+    settings = replace(SETTINGS, **changes)
+    return SelfTraining(model, settings, seed=3, pretrained_encoder=True)
+
+
+def test_a_step_is_repeatable_from_its_number(tiny_model: HRDA) -> None:
+    method = _method(tiny_model, pseudo_threshold=0.0)
+    results = []
+    for step in (5, 6, 5):
+        torch.manual_seed(0)  # dropout and drop path
+        # Step 5 and 6 average the teacher a second time, so it starts anew.
+        method.teacher.update(method.student, 0)
+        results.append(method.step(_batch(), step, Tensor.backward))
+    assert all(torch.equal(results[0][name], results[2][name]) for name in results[0])
+    assert results[0]['loss'] != results[1]['loss']
+
+
+def test_draws_follow_the_settings(tiny_model: HRDA) -> None:
+    images, labels = torch.zeros(2, 3, 128, 128), torch.zeros(2, 128, 128, dtype=torch.uint8)
+    always = _method(tiny_model, jitter_probability=1.0, blur_probability=1.0)
+    never = _method(tiny_model, jitter_probability=0.0, blur_probability=0.0, class_mix=False)
+    for step in range(20):
+        drawn = always.draw(images, labels, step)
+        assert drawn.jitter is not None and drawn.blur is not None
+        for box in (drawn.source_box, drawn.mix_box):
+            assert box is not None and box.height == box.width == 64
+            assert box.y1 % 8 == box.x1 % 8 == 0
+        plain = never.draw(images, labels, step)
+        assert (plain.jitter, plain.blur, plain.classes) == (None, None, ((), ()))
+
+
+def test_boxes_differ_between_steps_and_between_source_and_mix(tiny_model: HRDA) -> None:
+    images, labels = torch.zeros(1, 3, 128, 128), torch.zeros(1, 128, 128, dtype=torch.uint8)
+    method = _method(tiny_model)
+    drawn = [method.draw(images, labels, step) for step in range(30)]
+    assert len({draw.source_box for draw in drawn}) > 10
+    assert sum(draw.source_box != draw.mix_box for draw in drawn) > 20
+
+
+def test_margins_and_class_mix_off_learn_nothing_from_the_mixture(tiny_model: HRDA) -> None:
+    batch = _batch()
+    batch['target']['valid'].zero_()
+    losses = _method(tiny_model, class_mix=False).step(batch, 0, Tensor.backward)
+    assert losses['mix_fused'] == losses['mix_detail'] == 0
+
+
+def test_blur_and_jitter_keep_the_range_of_images(tiny_model: HRDA) -> None:
+    method = _method(tiny_model, jitter_probability=1.0, blur_probability=1.0)
+    method.step(_batch(), 0, Tensor.backward)
+    panels = method.panels()
+    assert set(panels) == {
+        'source', 'source_label', 'target', 'mix', 'mix_label', 'pseudo_label'
+    }  # fmt: skip
+    assert all(p.shape == (128, 128, 3) and p.dtype == np.uint8 for p in panels.values())
+    assert 0 < panels['mix'].mean() < 255
+
+
+def test_gradients_reach_the_student_alone(tiny_model: HRDA) -> None:
+    method = _method(tiny_model)
+    method.step(_batch(), 0, Tensor.backward)
+    assert all(parameter.grad is not None for parameter in method.student.parameters())
+    assert all(parameter.grad is None for parameter in method.teacher.model.parameters())
+    assert method.feature_encoder is not None
+    assert all(parameter.grad is None for parameter in method.feature_encoder.parameters())
+    assert not method.feature_encoder.training
+
+
+def test_loss_is_the_sum_of_its_parts(tiny_model: HRDA) -> None:
+    found = _method(tiny_model, pseudo_threshold=0.0).step(_batch(), 0, Tensor.backward)
+    assert set(found) == {*LOSSES, 'loss', 'pseudo_quality'}
+    assert found['loss'].item() == pytest.approx(sum(found[n].item() for n in LOSSES), rel=1e-6)
+    assert not any(figure.requires_grad for figure in found.values())
+
+
+def test_feature_distance_is_off_without_pretrained_weights(tiny_model: HRDA) -> None:
+    method = build_method('self_training', tiny_model, SETTINGS, seed=0, pretrained_encoder=False)
+    assert 'feature distance is off' in method.notes[0]
+    assert 'feature_distance' not in method.step(_batch(), 0, Tensor.backward)
+
+
+def test_state_round_trip(tiny_model: HRDA) -> None:
+    method = _method(tiny_model)
+    method.step(_batch(), 0, Tensor.backward)
+    with torch.no_grad():
+        for parameter in method.student.parameters():
+            parameter.add_(0.1)
+    method.teacher.update(method.student, 3)
+    other = _method(HRDA(tiny_model.architecture, CITYSCAPES))
+    other.load_state_dict(method.state_dict())
+    saved, restored = method.state_dict(), other.state_dict()
+    assert saved.keys() == restored.keys() == {'student', 'teacher', 'feature_encoder'}
+    for network, tensors in saved.items():
+        assert all(torch.equal(tensors[name], restored[network][name]) for name in tensors)
+
+
+def test_state_with_other_feature_distance_is_refused(tiny_model: HRDA) -> None:
+    state = _method(tiny_model).state_dict()
+    with pytest.raises(ValueError, match='feature_distance_weight'):
+        _method(tiny_model, feature_distance_weight=0.0).load_state_dict(state)
+
+
+def test_source_only_has_the_source_losses_of_self_training(tiny_model: HRDA) -> None:
+    box, batch = Box(8, 72, 16, 80), _batch()
+    torch.manual_seed(0)
+    alone = SourceOnly(tiny_model, SETTINGS, seed=3).step(batch, 0, Tensor.backward, box)
+    torch.manual_seed(0)
+    draws = StepDraws(box, box, ((), ()))
+    both = _method(tiny_model).step(batch, 0, Tensor.backward, draws)
+    for name in ('source_fused', 'source_detail'):
+        assert alone[name].item() == pytest.approx(both[name].item(), rel=1e-5)
+
+
+def test_single_resolution_network_trains(tmp_path: Path) -> None:
+    architecture = Architecture(
+        'mit_b0', head_channels=8, embed_channels=8, attention='none', context_size=128
+    )
+    found = _method(HRDA(architecture, CITYSCAPES)).step(_batch(), 0, Tensor.backward)
+    assert set(found) == {
+        'source_fused', 'feature_distance', 'mix_fused', 'loss', 'pseudo_quality'
+    }  # fmt: skip
+
+
+def test_equal_crop_sizes_switch_on_the_context_loss(tiny_model: HRDA) -> None:
+    model = HRDA(replace(tiny_model.architecture, context_size=64), CITYSCAPES)
+    found = _method(model).step(_batch(64), 0, Tensor.backward)
+    assert {'source_context', 'mix_context'} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'ema_alpha': 1.5}, 'ema_alpha is 1.5'),
+        ({'detail_loss_weight': 0.7, 'context_loss_weight': 0.6}, 'exceed 1'),
+        ({'jitter_strength': 0.6}, 'jitter_strength'),
+        ({'blur_sigma': (2.0, 1.0)}, 'blur_sigma'),
+        ({'rare_class_temperature': 0.0}, 'rare_class_sampling=false'),
+        ({'feature_distance_weight': -1.0}, 'must not be negative'),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_unknown_method_names_those_there_are(tiny_model: HRDA) -> None:
+    with pytest.raises(ValueError, match='source_only or self_training'):
+        build_method(
+            'dacs',  # type: ignore[arg-type]
+            tiny_model,
+            SETTINGS,
+            seed=0,
+            pretrained_encoder=True,
+        )
