@@ -38,7 +38,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None)
 def composite_loss(
     output: TrainingOutput,
     labels: Tensor,
-    box: Box,
+    box: Box | None,
     weights: Tensor | None = None,
     *,
     detail_weight: float,
@@ -52,9 +52,9 @@ def composite_loss(
 
     Shape:
         labels: uint8 (B, H, W); weights: float (B, H, W) or None; both of the context crop.
-        box: the detail crop in pixels of the context crop.
+        box: the detail crop in pixels of the context crop; None without a second resolution.
     """
-    if output.detail is None or output.weighted_context is None:
+    if box is None or output.detail is None or output.weighted_context is None:
         return {'fused': cross_entropy(output.fused, labels, weights)}
     fused_weight = 1 - detail_weight - context_weight
     parts = {'fused': fused_weight * cross_entropy(output.fused, labels, weights)}

@@ -339,3 +339,13 @@ def test_unknown_method_names_those_there_are(tiny_model: HRDA) -> None:
             seed=0,
             pretrained_encoder=True,
         )
+
+
+def test_losses_and_mixture_stay_float32_in_mixed_precision(tiny_model: HRDA) -> None:
+    method = _method(tiny_model, jitter_probability=1.0, blur_probability=1.0)
+    kept: list[Tensor] = []
+    tiny_model.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    with torch.autocast('cpu', torch.bfloat16):
+        found = method.step(_batch(), 0, Tensor.backward)
+    assert {figure.dtype for figure in found.values()} == {torch.float32}
+    assert [images.dtype for images in kept] == [torch.float32, torch.float32]

@@ -27,7 +27,7 @@ from training.teacher import PseudoLabels, Teacher
 if TYPE_CHECKING:
     import numpy as np
 
-    from hrda_core.hrda import HRDA, TrainingOutput
+    from hrda_core.hrda import HRDA
     from hrda_core.windows import Box
     from training.methods import Backward, Batch
 
@@ -162,15 +162,15 @@ class SelfTraining:
         parts = self._supervised(output, labels, box)
         losses = {f'source_{name}': loss for name, loss in parts.items()}
         if self.feature_encoder is not None:
-            losses['feature_distance'] = self._feature_distance(images, labels, output)
+            with torch.no_grad():
+                reference = self.feature_encoder(self.student.shrink(images))[-1]
+            distance = self._feature_distance(output.features[-1], reference, labels)
+            losses['feature_distance'] = distance
         return losses
 
-    def _feature_distance(self, images: Tensor, labels: Tensor, output: TrainingOutput) -> Tensor:
-        assert self.feature_encoder is not None
-        with torch.no_grad():
-            reference = self.feature_encoder(self.student.shrink(images))[-1]
+    def _feature_distance(self, features: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
         distance = feature_distance(
-            output.features[-1],
+            features,
             reference,
             labels,
             thing_ids=self.student.classes.thing_ids,
