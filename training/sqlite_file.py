@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ class SqliteFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: list[str] = []
+        self._torn = False
         # A recorder that was killed leaves its newest messages in the -wal file, which sqlite
         # reads only when it may lock; everything else is read without touching the folder.
         wal = path.with_name(f'{path.name}-wal')
@@ -40,37 +42,46 @@ class SqliteFile:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
             self._base = apsw.Connection(f'file:{quote(str(path))}?{mode}', flags=flags)
-            rows = self._base.execute('SELECT id, name, type FROM topics ORDER BY id')
-            self._topics = {number: (name, msgtype) for number, name, msgtype in rows}
+            self._topics = self._read_topics()
         except apsw.Error as error:
             raise BagDamageError(f'{path} cannot be read: {error}; {_REMEDY}') from error
+
+    def _read_topics(self) -> dict[int, tuple[str, str]]:
+        query = 'SELECT id, name, type FROM topics ORDER BY id'
+        try:
+            rows = list(self._base.execute(query))
+        except apsw.CorruptError as error:
+            # Without this sqlite refuses a file that is shorter than its first page says.
+            self._base.execute('PRAGMA writable_schema=ON')
+            self._torn = True
+            rows = list(self._base.execute(query))
+            self._tell(error)
+        return {number: (name, msgtype) for number, name, msgtype in rows}
 
     def close(self) -> None:
         """Close the file; messages that were handed out cannot be read any more."""
         self._base.close()
 
     def topics(self) -> list[Topic]:
-        """The topics and their numbers of messages (0 where a damaged file hides them)."""
-        counts: dict[int, int] = {}
+        """The topics and their numbers of messages; of a damaged file, the readable ones."""
+        counts: Counter[int] = Counter()
         try:
-            counts = dict(
-                self._base.execute('SELECT topic_id, COUNT(*) FROM messages GROUP BY topic_id')
-            )
+            for (number,) in self._base.execute('SELECT topic_id FROM messages NOT INDEXED'):
+                counts[number] += 1
         except apsw.Error as error:
             self._tell(error)
         return [
-            Topic(name, msgtype, counts.get(number, 0))
-            for number, (name, msgtype) in self._topics.items()
+            Topic(name, msgtype, counts[number]) for number, (name, msgtype) in self._topics.items()
         ]
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """The messages of some topics, in the order of their record times."""
         numbers = [number for number, (name, _) in self._topics.items() if name in topics]
         places = ','.join('?' * len(numbers))
-        query = (
-            f'SELECT id, topic_id, timestamp FROM messages WHERE topic_id IN ({places}) '
-            'ORDER BY timestamp, id'
-        )
+        hint = 'NOT INDEXED' if self._torn else ''
+        wanted = f'WHERE topic_id IN ({places})'
+        order = 'ORDER BY id' if self._torn else 'ORDER BY timestamp, id'
+        query = f'SELECT id, topic_id, timestamp FROM messages {hint} {wanted} {order}'
         try:
             for row, number, record_ns in self._base.execute(query, numbers):
                 name, msgtype = self._topics[number]
