@@ -132,15 +132,21 @@ class ImageBagWriter:
         )
 
     def write_camera_info(
-        self, topic: str, stamp_ns: int, size: tuple[int, int], k: npt.NDArray[np.float64]
+        self,
+        topic: str,
+        stamp_ns: int,
+        size: tuple[int, int],
+        k: npt.NDArray[np.float64],
+        d: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Write the CameraInfo of a camera without distortion.
+        """Write the CameraInfo of a camera.
 
         Args:
             topic: usually beside the image topic: /camera/camera_info.
             stamp_ns: of the image it belongs to.
             size: (width, height) [px].
             k: (3, 3) intrinsic matrix [px].
+            d: (5,) plumb_bob distortion; None: a lens without any.
         """
         region = self._store.types['sensor_msgs/msg/RegionOfInterest']
         self.write(
@@ -151,7 +157,7 @@ class ImageBagWriter:
             width=size[0],
             height=size[1],
             distortion_model='plumb_bob',
-            d=np.zeros(5),
+            d=np.zeros(5) if d is None else np.asarray(d, np.float64),
             k=np.asarray(k, np.float64).reshape(-1),
             r=np.eye(3).reshape(-1),
             p=np.hstack([k, np.zeros((3, 1))]).astype(np.float64).reshape(-1),

@@ -63,7 +63,8 @@ def _sky(rng: np.random.Generator, look: Look, view: View, width: int, height: i
     map_y = np.repeat(far * 1.2, width, axis=1)
     noise = cv2.remap(tile, map_x.astype(np.float32), map_y.astype(np.float32),
                       cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    cover = np.clip((noise - 1.1 + 2.0 * look.light.clouds) * 0.9, 0, 1)[..., None]
+    clouds = rng.uniform(*look.light.clouds)
+    cover = np.clip((noise - 1.1 + 2.0 * clouds) * 0.9, 0, 1)[..., None]
     cover *= np.clip(rise / (0.12 * view.focal), 0.25, 1)[:, None, None]
     shade = np.clip(1.02 - 0.10 * cover, 0, 1)
     mixed = sky * (1 - cover) + np.asarray(look.palette.cloud, np.float32) * shade * cover

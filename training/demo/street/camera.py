@@ -53,7 +53,7 @@ class Camera:
                                    - [view.width - 1, view.height - 1])).astype(int)
         columns, rows = (max(int(v), 0) for v in spare)
         self.scene_view = view.padded(columns, rows)
-        self._map = (place + [columns, rows]).astype(np.float32)
+        self._map = (place + np.array([columns, rows])).astype(np.float32)
 
     def capture(self, frame: Frame, rng: np.random.Generator, exposure: float = 1.0) -> Frame:
         """Record a painted picture.

@@ -70,7 +70,7 @@ class Canvas:
         starts = [first for first, _ in bounds]
         low = np.minimum.reduceat(points, starts)
         high = np.maximum.reduceat(points, starts)
-        seen = (high[:, 0] >= -1) & (high[:, 1] >= -1) & (low[:, 0] <= width) & (low[:, 1] <= height)
+        seen = (high >= -1).all(axis=1) & (low <= [width, height]).all(axis=1)
         if not seen.any():
             return
         middle = np.repeat((low + high) / 2, [last - first for first, last in bounds], axis=0)
@@ -103,7 +103,7 @@ class Canvas:
 
         Args:
             texture: uint8 (h, w, 3).
-            corners: pixels (4, 2): upper left, upper right, lower right, lower left of the texture.
+            corners: pixels (4, 2) of its upper left, upper right, lower right, lower left.
             depths: distance of the texture's left and right edge [m].
             label: train id of the face.
             gain: light on the face.
@@ -150,7 +150,10 @@ class Canvas:
 
         Args:
             texture: uint8 (h, w, 4), colours already multiplied with the opacity.
-            left, top, width, height: where it goes [px].
+            left: where its left edge goes [px].
+            top: where its upper edge goes [px].
+            width: as shown [px].
+            height: as shown [px].
             z: distance [m].
             label: train id.
             flip: mirror it sideways.

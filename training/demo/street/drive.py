@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from training.demo.street.camera import Camera
+from training.demo.street.layout import build_world
 from training.demo.street.looks import Look, Sensor
 from training.demo.street.scene import SIGHT_M, Frame, paint_scene
-from training.demo.street.world import build_world
 
 START_M = 12.0     # the drive begins so far behind the street's start
 

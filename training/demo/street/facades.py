@@ -61,11 +61,11 @@ def _wall(rng: np.random.Generator, style: str, wall: NDArray[np.float64], width
         tone += 0.06 * tile
         tone *= np.linspace(1.05, 0.86, h, dtype=np.float32)[:, None] ** 0.8
     elif style == 'brick':
-        rows = np.arange(h)[:, None] // 4
-        columns = (np.arange(w)[None, :] + 5 * (rows % 2)) // 10
-        shades = rng.normal(1, 0.11, (h // 4 + 2, w // 10 + 2)).astype(np.float32)
+        rows = np.arange(h)[:, None] // 3
+        columns = (np.arange(w)[None, :] + 4 * (rows % 2)) // 8
+        shades = rng.normal(1, 0.11, (h // 3 + 2, w // 8 + 2)).astype(np.float32)
         tone = shades[rows, columns] + 0.05 * tile
-        tone[::4] *= 1.18
+        tone[::3] *= 1.12
     elif style == 'panel':
         tone[:: int(FLOOR_M * PX_PER_M)] *= 0.7
         tone[:, ::int(1.8 * PX_PER_M)] *= 0.86

@@ -11,8 +11,8 @@ Color = tuple[float, float, float]
 class Mix:
     """What stands along the road, and how much of it."""
 
-    building: float = 0.72        # shares of the lots, need not sum to 1
-    park: float = 0.2
+    building: float = 0.68        # shares of the lots, need not sum to 1
+    park: float = 0.24
     side_street: float = 0.08
     floors: tuple[int, int] = (2, 5)
     lot_m: tuple[float, float] = (10.0, 17.0)
@@ -20,11 +20,11 @@ class Mix:
     lamp_gap_m: tuple[float, float] = (20.0, 30.0)
     sign_gap_m: tuple[float, float] = (12.0, 30.0)
     bollard_runs: float = 0.15    # share of lots with a row of bollards
-    fence: float = 0.5            # share of the parks behind a fence (else a hedge)
-    parked: float = 0.45          # share of parking places taken
+    fence: float = 0.6            # share of the parks behind a fence (else a hedge)
+    parked: float = 0.36          # share of parking places taken
     lead_gap_m: tuple[float, float] = (22.0, 60.0)     # between cars in the own lane
     oncoming_gap_m: tuple[float, float] = (18.0, 50.0)
-    persons_per_100m: float = 14.0
+    persons_per_100m: float = 18.0
     crossing: float = 0.1         # share of the persons who cross the road
     vans: float = 0.15            # share of the cars
 
@@ -64,7 +64,7 @@ class Light:
     right_face: float
     front_face: float             # light on faces that look back at the camera
     haze_m: float                 # see Canvas
-    clouds: float                 # cover of the sky, 0..1
+    clouds: tuple[float, float]   # least and most cover of the sky, 0..1
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ SIMULATOR = Look(
         trousers=((52, 62, 96), (80, 76, 72), (126, 108, 84)),
     ),
     light=Light(shadow=0.30, shadow_d=-0.22, shadow_s=0.18, left_face=1.02, right_face=0.9,
-                front_face=0.95, haze_m=420.0, clouds=0.35),
+                front_face=0.95, haze_m=420.0, clouds=(0.2, 0.6)),
     surface=Surface(facades=('plain', 'panel'), trees=('round', 'cone'), road_grain=0.035,
                     slab_grain=0.05, wear=0.0, leaf_contrast=0.45, leaf_density=0.95,
                     pitched_roofs=0.35),
@@ -143,12 +143,13 @@ CAMERA = Look(
     palette=Palette(
         road=(112, 108, 104), sidewalk=(146, 138, 128), curb=(160, 154, 146),
         marking=(214, 210, 200), grass=(112, 116, 62),
-        sky_top=(150, 172, 200), sky_low=(226, 224, 218), cloud=(246, 242, 236),
+        sky_top=(132, 166, 208), sky_low=(220, 224, 222), cloud=(246, 242, 236),
         haze=(214, 210, 204),
         walls=((166, 92, 70), (184, 132, 92), (204, 182, 148), (142, 84, 70), (168, 150, 132),
                (190, 170, 120), (120, 112, 110)),
         roofs=((132, 70, 52), (96, 66, 58), (84, 84, 90)),
-        glass=(70, 80, 92), leaves=((98, 106, 44), (140, 122, 46), (74, 92, 44), (164, 112, 44)),
+        glass=(70, 80, 92), leaves=((94, 108, 46), (136, 124, 48), (72, 94, 46), (100, 110, 54),
+                                        (164, 112, 44)),
         fence=((96, 82, 70), (82, 96, 84)), post=(72, 80, 78),
         cars=((214, 214, 212), (38, 40, 44), (140, 144, 148), (66, 72, 84), (120, 36, 38),
               (38, 58, 96), (176, 170, 158)),
@@ -157,15 +158,15 @@ CAMERA = Look(
         trousers=((40, 46, 66), (52, 50, 50), (92, 84, 74)),
     ),
     light=Light(shadow=0.42, shadow_d=0.75, shadow_s=0.55, left_face=0.74, right_face=1.1,
-                front_face=0.98, haze_m=260.0, clouds=0.7),
+                front_face=0.98, haze_m=260.0, clouds=(0.45, 0.75)),
     surface=Surface(facades=('brick', 'plaster'), trees=('wide', 'tall', 'round'),
                     road_grain=0.085, slab_grain=0.09, wear=1.0, leaf_contrast=0.62,
                     leaf_density=0.75, pitched_roofs=0.6),
     mix=Mix(building=0.66, park=0.24, side_street=0.1, floors=(2, 4), lot_m=(8.0, 14.0),
             tree_gap_m=(7.0, 18.0), lamp_gap_m=(24.0, 34.0), sign_gap_m=(14.0, 34.0),
-            bollard_runs=0.25, fence=0.4, parked=0.6, lead_gap_m=(20.0, 50.0),
-            oncoming_gap_m=(14.0, 40.0), persons_per_100m=20.0, crossing=0.14, vans=0.25),
-    sensor=Sensor(exposure=0.98, balance=(1.10, 1.0, 0.84), saturation=0.9, gamma=1.12, lift=0.03,
-                  vignette=0.34, defocus_px=0.62, shake_px=2.2, read_noise=3.0, shot_noise=5.0,
+            bollard_runs=0.25, fence=0.65, parked=0.45, lead_gap_m=(20.0, 50.0),
+            oncoming_gap_m=(14.0, 40.0), persons_per_100m=26.0, crossing=0.14, vans=0.25),
+    sensor=Sensor(exposure=1.12, balance=(1.06, 1.0, 0.90), saturation=0.94, gamma=1.1, lift=0.03,
+                  vignette=0.26, defocus_px=0.62, shake_px=2.2, read_noise=2.4, shot_noise=3.6,
                   exposure_wander=0.10, k1=-0.16, k2=0.03),
 )

@@ -28,7 +28,7 @@ class Materials:
     """Everything that is papered onto a street.
 
     Attributes:
-        ground: float32 (512, 512, 2), noise of the road and of the sidewalk, mean 0; 1/16 m a cell.
+        ground: float32 (512, 512, 2), mean 0: grain of road and of sidewalk; a cell is 1/16 m.
     """
 
     facades: tuple[Facade, ...]

@@ -82,7 +82,7 @@ class Perspective:
         return np.interp(z, self._depths, self._offsets)
 
     def points(self, s: ArrayLike, d: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Pixels (N, 2) of road coordinates that broadcast to (N,); too near is moved to NEAR_M."""
+        """Pixels (N, 2) of road coordinates (N,); what is too near is moved to NEAR_M."""
         z = np.maximum(np.subtract(s, self.s), NEAR_M)
         scale = self.view.focal / z
         u = self.view.cx + (d + self.offset(z)) * scale

@@ -12,7 +12,7 @@ from training.demo.street.labels import POLE, SIGN
 from training.demo.street.looks import Look
 from training.demo.street.perspective import Perspective
 from training.demo.street.shapes import Shape, ShapeBuilder, paint_shape
-from training.demo.street.world import Lamp, Lot, Sign, World
+from training.demo.street.world import Bollard, Lamp, Sign
 
 COLORS = {'red': (188.0, 32.0, 36.0), 'blue': (32.0, 84.0, 168.0), 'white': (238.0, 238.0, 234.0),
           'black': (24.0, 24.0, 26.0), 'yellow': (240.0, 196.0, 40.0)}
@@ -41,13 +41,10 @@ def _lamp_shape(height: float, arm: float, inward: float) -> Shape:
     return builder.build()
 
 
-def paint_bollards(canvas: Canvas, perspective: Perspective, world: World, lot: Lot) -> None:
-    """Paint a row of short posts along the curb of a lot, far ones first."""
-    colors = {'post': world.look.palette.post, 'white': COLORS['white']}
-    d = lot.side * (world.half_road + 0.3)
-    for s in np.arange(lot.end, lot.start, -1.8).tolist():
-        if 1.5 < s - perspective.s < 60:
-            paint_shape(canvas, perspective, _bollard_shape(), s, d, colors)
+def paint_bollard(canvas: Canvas, perspective: Perspective, look: Look, bollard: Bollard) -> None:
+    """Paint a short post with a white band."""
+    colors = {'post': look.palette.post, 'white': COLORS['white']}
+    paint_shape(canvas, perspective, _bollard_shape(), bollard.s, bollard.d, colors)
 
 
 @lru_cache(maxsize=1)

@@ -15,11 +15,12 @@ from training.demo.street.labels import VEGETATION
 from training.demo.street.materials import Materials, make_materials
 from training.demo.street.people import paint_person
 from training.demo.street.perspective import Perspective, View
-from training.demo.street.posts import paint_bollards, paint_lamp, paint_sign
+from training.demo.street.posts import paint_bollard, paint_lamp, paint_sign
 from training.demo.street.vehicles import paint_car
-from training.demo.street.world import Lamp, Tree, World
+from training.demo.street.world import Bollard, Lamp, Sign, Tree, World
 
 SIGHT_M = 150.0     # objects farther away are left to the backdrop
+POST_PAINTERS = {Lamp: paint_lamp, Sign: paint_sign, Bollard: paint_bollard}
 Job = tuple[float, Callable[[], None]]   # nearness key, and the painting
 
 
@@ -37,7 +38,8 @@ def paint_scene(world: World, view: View, s: float, d: float, seconds: float = 0
     Args:
         world: the street.
         view: the camera.
-        s, d: where the camera is, along the road and right of its middle line [m].
+        s: where the camera is along the road [m].
+        d: where it is across the road, right of the middle line [m].
         seconds: time since the start of the drive; moves what moves.
         pitch_px: how far the horizon sank with the car's nodding [px].
     """
@@ -88,20 +90,16 @@ def _street_jobs(canvas: Canvas, perspective: Perspective, world: World, materia
                 canvas, perspective, world, tree, materials)))
     for post in world.posts:
         if _seen(perspective, post.s):
-            paint = paint_lamp if isinstance(post, Lamp) else paint_sign
+            paint = POST_PAINTERS[type(post)]
             jobs.append((post.s, lambda post=post, paint=paint: paint(
                 canvas, perspective, world.look, post)))
-    for lot in world.lots:
-        if lot.bollards and lot.kind != 'side_street' and _seen(perspective, lot.end):
-            jobs.append((lot.start, lambda lot=lot: paint_bollards(
-                canvas, perspective, world, lot)))
     for car in world.cars:
-        place = car.s + car.speed * seconds
+        place = car.place(seconds)
         if _seen(perspective, place, 0.3):
             jobs.append((place, lambda car=car, place=place: paint_car(
                 canvas, perspective, world.look, car, place)))
     for person in world.persons:
-        place, d = person.s + person.speed * seconds, person.d + person.cross_speed * seconds
+        place, d = person.place(seconds)
         if _seen(perspective, place):
             jobs.append((place, lambda person=person, place=place, d=d: paint_person(
                 canvas, perspective, world.look, person, place, d, seconds)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training.demo.street.canvas import Canvas
 from training.demo.street.perspective import Perspective
 from training.demo.street.vehicles import SIZES
-from training.demo.street.world import Lamp, World
+from training.demo.street.world import Bollard, Lamp, World
 
 REACH_M = 90.0      # shadows farther than this are not drawn
 
@@ -36,7 +36,8 @@ def shadow_mask(canvas: Canvas, perspective: Perspective, world: World, first: i
             _blob(mask, perspective, first, foot, tree.height * np.array([0.34, 0.3]), 150)
     for post in world.posts:
         if perspective.s + 1 < post.s < perspective.s + 40:
-            tip = np.array([post.s, post.d]) + reach * post.height
+            height = 0.95 if isinstance(post, Bollard) else post.height
+            tip = np.array([post.s, post.d]) + reach * height
             width_m = 0.07 if isinstance(post, Lamp) else 0.04
             _fill(mask, perspective, first, np.array([post.s, post.s, tip[0], tip[0]]),
                   np.array([post.d - width_m, post.d + width_m, tip[1] + width_m,
@@ -80,13 +81,12 @@ def _shade_houses(mask: NDArray[np.uint8], perspective: Perspective, world: Worl
 def _shade_movers(mask: NDArray[np.uint8], perspective: Perspective, world: World, first: int,
                   seconds: float, reach: NDArray[np.float64]) -> None:
     for person in world.persons:
-        s = person.s + person.speed * seconds
+        s, d = person.place(seconds)
         if perspective.s + 1.5 < s < perspective.s + 45:
-            d = person.d + person.cross_speed * seconds
             _blob(mask, perspective, first, np.array([s, d]) + reach * 0.5,
                   np.array([0.22, 0.22]) + np.abs(reach) * 0.5, 140)
     for car in world.cars:
-        s = car.s + car.speed * seconds
+        s = car.place(seconds)
         if perspective.s - 2 < s < perspective.s + REACH_M:
             length, width, height = SIZES[car.kind][:3]
             move = reach * height * 0.8

@@ -65,7 +65,7 @@ def tree_sprite(rng: np.random.Generator, leaf: tuple[float, float, float], shap
     radius = {'round': (118, 118), 'tall': (78, 158), 'cone': (92, 180), 'wide': (148, 104)}
     cx, cy = middle[shape]
     rx, ry = radius[shape]
-    _draw_trunk(rng, picture, (cx, cy), ry)
+    _draw_trunk(rng, picture, (cx, cy), ry, branches=0 if shape == 'cone' else 5)
     count = int(150 * density) + 40
     turn, reach = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 0.86, count))
     x, y = cx + rx * reach * np.cos(turn), cy + ry * reach * np.sin(turn)
@@ -80,7 +80,7 @@ def tree_sprite(rng: np.random.Generator, leaf: tuple[float, float, float], shap
 
 
 def _draw_trunk(rng: np.random.Generator, picture: NDArray[np.uint8],
-                crown: tuple[int, int], ry: int) -> None:
+                crown: tuple[int, int], ry: int, branches: int) -> None:
     cx, cy = crown
     bark = np.array([92, 74, 58]) * rng.uniform(0.75, 1.1)
     foot, top = 10.0, 6.0
@@ -89,7 +89,7 @@ def _draw_trunk(rng: np.random.Generator, picture: NDArray[np.uint8],
     cv2.fillPoly(picture, [trunk.astype(np.int32)], (*bark.tolist(), 255), cv2.LINE_AA)
     shade = np.array([[cx + 2, 416], [cx + 1, cy], [cx + top, cy], [cx + foot, 416]])
     cv2.fillPoly(picture, [shade.astype(np.int32)], (*(bark * 0.7).tolist(), 255), cv2.LINE_AA)
-    for _ in range(5):
+    for _ in range(branches):
         start = (cx, int(cy + ry * rng.uniform(0.3, 0.85)))
         end = (int(cx + rng.uniform(-0.6, 0.6) * ry), int(start[1] - ry * rng.uniform(0.4, 0.7)))
         cv2.line(picture, start, end, (*(bark * 0.85).tolist(), 255), 5, cv2.LINE_AA)

@@ -23,6 +23,7 @@ SIZES = {
 }
 SILL_M = 0.22     # lower edge of the body
 WHEEL_M = 0.33    # radius
+CLEAR_M = 4.0     # nobody is so close ahead in the own lane
 DETAIL_M = 0.09   # details of this size are left out where they are below a pixel
 FIXED = {'tyre': (28.0, 28.0, 30.0), 'hub': (150.0, 152.0, 156.0), 'tail': (196.0, 40.0, 36.0),
          'front': (244.0, 242.0, 228.0), 'plate': (226.0, 226.0, 218.0)}
@@ -32,7 +33,7 @@ def paint_car(canvas: Canvas, perspective: Perspective, look: Look, car: Car, s:
     """Paint a car whose middle is at s now."""
     across = perspective.across(s, car.d)
     length, width = SIZES[car.kind][:2]
-    if s - length / 2 < perspective.s + 0.9 and abs(across) < 1.6:
+    if s - length / 2 < perspective.s + CLEAR_M and abs(across) < 1.6:
         return
     side = 0 if abs(across) < width / 2 else (1 if across < 0 else -1)
     shape = _car_shape(car.kind, car.forward, side, perspective.scale(s) * DETAIL_M > 1)
@@ -117,10 +118,12 @@ class _CarBuilder(ShapeBuilder):
     def add_end(self, forward: bool) -> None:
         """The end that the camera sees: a tail when it drives ahead, a front when it comes."""
         deck = self.deck
-        self.box(0.0, [-0.97, -1, -1, -0.97, 0.97, 1, 1, 0.97],
-                 [SILL_M, 0.4, deck - 0.12, deck, deck, deck - 0.12, 0.4, SILL_M], 'paint', 0.95,
-                 CAR)
-        self._band(0.97, SILL_M, 0.40, 'paint', 0.42)
+        if self.side:     # the bevel between flank and end
+            self.box([0, 0.02, 0], self.side * np.array([1, 1, 0.94]), [deck - 0.16, deck, deck],
+                     'paint', 1.0, CAR)
+        self.box(0.0, [-1, -1, -0.97, 0.97, 1, 1],
+                 [SILL_M, deck - 0.12, deck, deck, deck - 0.12, SILL_M], 'paint', 0.95, CAR)
+        self._band(1.0, SILL_M, 0.40, 'paint', 0.42)
         lamp = 'tail' if forward else 'front'
         for middle in (-0.8, 0.8):
             self._band(0.17, deck - 0.32, deck - 0.12, lamp, 0.8, middle)
