@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,3 +56,6 @@ def make_loader(
 
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)
+    # A signal to the whole process group is for the trainer: it still saves, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -146,18 +146,10 @@ class TrainingLoop:
         }
 
     def _until_stopped(self, stop: StopSignals) -> Iterator[Mapping[str, Any]]:
-        batches = iter(self._batches(range(self.done, self.settings.loop.iterations)))
-        while stop.received is None:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except RuntimeError:
-                # A signal to the whole process group ends the loading processes as well.
-                if stop.received is None:
-                    raise
-                return
+        for batch in self._batches(range(self.done, self.settings.loop.iterations)):
             yield batch
+            if stop.received:
+                return
 
     def _step(self, batch: Mapping[str, Any]) -> None:
         step, loop = self.done, self.settings.loop
