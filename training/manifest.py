@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
 
@@ -93,7 +93,7 @@ class Manifest:
 
     def append(self, record: FrameRecord) -> None:
         """Write a line; it is in the file when this returns."""
-        self._file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b'\n')
+        self._file.write(json.dumps(vars(record), ensure_ascii=False).encode() + b'\n')
         self._file.flush()
         self.records.append(record)
         if record.kept:

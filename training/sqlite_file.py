@@ -71,7 +71,8 @@ class SqliteFile:
         except apsw.Error as error:
             self._tell(error)
         return [
-            Topic(name, msgtype, counts[number]) for number, (name, msgtype) in self._topics.items()
+            Topic(name, msgtype, counts[number])
+            for number, (name, msgtype) in self._topics.items()
         ]
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
