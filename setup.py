@@ -59,11 +59,11 @@ setup(
             'lightning-fabric',
             'matplotlib',
             'rich',
-            'rosbags',
+            'rosbags>=0.11',
             'tensorboard',
             'torchmetrics',
         ],
-        'demo': ['matplotlib', 'rosbags'],
+        'demo': ['matplotlib', 'rosbags>=0.11'],
         # pytest 8.4 breaks launch_pytest of the ROS 2 releases up to Jazzy.
         'test': ['hypothesis', 'mypy', 'pytest<8.4', 'ruff', 'types-PyYAML'],
         # Enough of ROS 2 Jazzy for the demo and the tests on a machine without ROS. Keep it in

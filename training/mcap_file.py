@@ -123,6 +123,8 @@ class McapFile:
             self._complete = False
             self._counts = None
             self._chunk_channels.clear()
+        if not set(self._counts or ()) <= {n for n, c in self._channels.items() if c.msgtype}:
+            self._counts = None  # a summary need not repeat channels and schemas
 
     def _note(self, opcode: int, body: bytes) -> None:
         """Remember a record that describes others."""

@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from training.bag_writer import ImageBagWriter, TimedImage, write_image_bag
-from training.bags import Bag, BagDamageError, RawMessage, decode_message, find_bags
+from training.bags import (
+    COMPRESSED_IMAGE,
+    Bag,
+    BagDamageError,
+    RawMessage,
+    decode_message,
+    find_bags,
+)
 from training.raw_message import HEAD_BYTES
 
 TOPIC = '/camera/image_raw/compressed'
@@ -148,6 +155,34 @@ def test_an_mcap_without_its_index_loses_nothing_and_says_so(camera_bag):
     assert [topic.count for topic in bag.topics()] == [4]
     assert len(frames(bag)) == 4
     assert 'no message before it is lost' in bag.damage[0]
+
+
+def test_an_mcap_that_was_written_without_a_summary(camera_bag):
+    path = camera_bag(count=4)
+    file = path / 'drive.mcap'
+    data = bytearray(file.read_bytes())
+    data[-28:-12] = bytes(16)  # the footer's two offsets: 0 for absent
+    file.write_bytes(data)
+    bag = Bag(path)
+    assert [topic.count for topic in bag.topics()] == [4]
+    assert bag.damage == []
+
+
+@pytest.mark.parametrize('opcode', [0x03, 0x04])
+def test_an_mcap_whose_summary_lacks_schemas_or_channels(camera_bag, opcode):
+    path = camera_bag(count=4)
+    file = path / 'drive.mcap'
+    data = bytearray(file.read_bytes())
+    (position,) = struct.unpack_from('<Q', data, len(data) - 28)
+    while data[position] != 0x02:
+        (length,) = struct.unpack_from('<Q', data, position + 1)
+        data[position] = 0x80 if data[position] == opcode else data[position]  # private record
+        position += 9 + length
+    file.write_bytes(data)
+    bag = Bag(path)
+    assert [(topic.msgtype, topic.count) for topic in bag.topics()] == [(COMPRESSED_IMAGE, 4)]
+    assert len(frames(bag)) == 4
+    assert bag.damage == []
 
 
 def test_a_damaged_chunk_loses_only_itself(camera_bag):
