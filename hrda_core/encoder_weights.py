@@ -21,8 +21,8 @@ def load_encoder_weights(
         encoder: the encoder of a new model.
         path: .safetensors or .pth with timm's names for the same model, or an encoder that
             `hrda import` wrote. Classifiers in the file are left out.
-        match: `order` pairs tensors by their position instead, for files of the same network
-            under other names.
+        match: `order` pairs tensors by their position instead, for .pth files of the same
+            network under other names.
 
     Returns:
         Which names of the file were taken.
@@ -33,6 +33,8 @@ def load_encoder_weights(
     """
     if match not in ('name', 'order'):
         raise ValueError(f'encoder weights are matched by name or order, not {match!r}')
+    if match == 'order' and Path(path).suffix == '.safetensors':
+        raise CheckpointError(f'{path}: safetensors files keep no order; match by name')
     found = read_state_dict(path)
     own = encoder.state_dict()
     pair = _by_name if match == 'name' else _by_order

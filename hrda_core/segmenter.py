@@ -145,8 +145,10 @@ class Segmenter:
         detail = _Mean(count, plan, prepared.device)
         attention = _Mean(1, plan, prepared.device)
         for box, crop in self._crops(prepared, plan):
-            context.add(crop.context, box)
-            detail.add(crop.context if crop.detail is None else crop.detail, box)
+            # In two steps, as the fusion enlarges it.
+            enlarged = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
+            context.add(enlarged, box)
+            detail.add(enlarged if crop.detail is None else crop.detail, box)
             attention.add(_attention_of_prediction(crop), box)
         size = image.shape[:2]
         shown = self._to_image(attention.result(), plan, (size[0], size[1]))
