@@ -1,12 +1,11 @@
 """Plays one topic of a rosbag2 as if it came from a live sensor; needs rclpy, not ros2 bag.
 
-    ros2 run hrda_ros play_bag drive.mcap --topic /cam/image --to /camera/image_raw --hz 5
+ros2 run hrda_ros play_bag drive.mcap --topic /cam/image --to /camera/image_raw --hz 5
 """
 
 from __future__ import annotations
 
 import struct
-import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -17,13 +16,12 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
 from hrda_ros.message_types import message_class
-from hrda_ros.process import StartError
+from hrda_ros.process import StartError, own_arguments
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 STAMP_OFFSET = 4  # behind the encapsulation bytes of CDR
@@ -98,9 +96,9 @@ class BagPlayer:
         return count
 
 
-def _wait_for_subscriber(publisher: Publisher) -> None:
-    print(f'waiting for a subscriber of {publisher.topic_name}', flush=True)
-    while not publisher.get_subscription_count():
+def _wait_for_subscribers(publisher: Publisher, count: int) -> None:
+    print(f'waiting for {count} subscriber(s) of {publisher.topic_name}', flush=True)
+    while publisher.get_subscription_count() < count:
         time.sleep(POLL_S)
 
 
@@ -111,8 +109,7 @@ def _play(node: Node, reader: AnyReader, options: Namespace) -> None:
     publisher = node.create_publisher(
         message_class(message_type), options.to or topic, QoSProfile(depth=5, reliability=policy)
     )
-    if options.start_when_subscribed:
-        _wait_for_subscriber(publisher)
+    _wait_for_subscribers(publisher, options.start_when_subscribed)
     player = BagPlayer(reader, connections, options)
     print(f'playing {topic} ({message_type}) as {publisher.topic_name}', flush=True)
     start_s = time.monotonic()
@@ -144,20 +141,24 @@ def parse_arguments(arguments: list[str]) -> Namespace:
     pace.add_argument('--hz', type=_positive, help='messages per second, whatever was recorded')
     parser.add_argument('--loop', action='store_true', help='start again at the end')
     parser.add_argument(
-        '--start-when-subscribed', action='store_true', help='wait until somebody listens'
+        '--start-when-subscribed',
+        type=int,
+        nargs='?',
+        const=1,
+        default=0,
+        metavar='N',
+        help='wait until N (1) others listen',
     )
     parser.add_argument(
         '--keep-stamps', action='store_true', help="keep the headers' stamps (default: now)"
     )
-    parser.add_argument(
-        '--reliability', choices=('reliable', 'best_effort'), default='reliable'
-    )
+    parser.add_argument('--reliability', choices=('reliable', 'best_effort'), default='reliable')
     return parser.parse_args(arguments)
 
 
 def main() -> int:
     """Play until the bag's end, SIGINT or SIGTERM; the exit code of the process."""
-    options = parse_arguments(remove_ros_args(sys.argv)[1:])
+    options = parse_arguments(own_arguments())
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         typestore = get_typestore(Stores.ROS2_JAZZY)

@@ -83,9 +83,7 @@ class ImageInput:
         self._policy = choose_reliability(reliability, self._offered())
         self._subscription = self._subscribe()
         # Timers of the ROS clock stand still under use_sim_time without /clock.
-        self._timer = node.create_timer(
-            POLL_PERIOD_S, self._poll, clock=steady_clock()
-        )
+        self._timer = node.create_timer(POLL_PERIOD_S, self._poll, clock=steady_clock())
 
     @property
     def policy(self) -> ReliabilityPolicy:

@@ -28,12 +28,29 @@ def run(module: str) -> NoReturn:
     missing module with 1 and one sentence.
     """
     try:
+        # Both, because a shell starts background jobs with SIGINT ignored.
+        signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
         pin_malloc()
         code = _call_main(module)
     except KeyboardInterrupt:
         code = 0
     _end(code)
+
+
+def own_arguments() -> list[str]:
+    """Arguments of the command line that are not for ROS.
+
+    Raises:
+        StartError: those for ROS are not well formed, or name a file that cannot be read.
+    """
+    # Not at the top: a missing rclpy must get to its one sentence.
+    from rclpy.utilities import remove_ros_args
+
+    try:
+        return list(remove_ros_args(sys.argv)[1:])
+    except RuntimeError as error:
+        raise StartError(f'ROS arguments: {error}'.partition(', at /')[0]) from error
 
 
 def _call_main(module: str) -> int:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.utilities import remove_ros_args
+from rclpy.signals import SignalHandlerOptions
 
 from hrda_core.classes import ClassSet
 from hrda_core.image_codec import ImageDecodeError, decode_compressed, decode_image
@@ -24,13 +24,14 @@ from hrda_ros.image_input import ImageInput, ImageMessage, steady_clock
 from hrda_ros.latest_frame import LatestFrame
 from hrda_ros.outputs import Outputs, Result
 from hrda_ros.parameters import NodeParameters
-from hrda_ros.process import StartError, explain_missing, quiet_signals
+from hrda_ros.process import StartError, explain_missing, own_arguments, quiet_signals
 from hrda_ros.settings import Settings, describe
 from hrda_ros.statistics import FrameStatistics
 
 THROTTLE_S = 5.0
 LOG_PERIOD_S = 5.0
 JOIN_TIMEOUT_S = 3.0
+SIGNAL_POLL_S = 0.1
 
 
 class ImageSegmenter(Protocol):
@@ -54,6 +55,8 @@ def load_segmenter(settings: Settings) -> ImageSegmenter:
             'no checkpoint given; add checkpoint:=/path/to/model.safetensors to ros2 launch, '
             'or --ros-args -p checkpoint:=/path/to/model.safetensors to ros2 run'
         )
+    if not Path(settings.checkpoint).is_file():
+        raise StartError(f'checkpoint {settings.checkpoint} is not a file')
     try:
         # Here, because an interpreter without torch must still get to its one sentence.
         from hrda_core.segmenter import Segmenter
@@ -152,9 +155,7 @@ class SegmentationNode(Node):
         self._outputs.publish(message.header, image, result, self._values.read().overlay_alpha)
         self._statistics.count_processed(inference_ms, self._age_ms(message))
         height, width = image.shape[:2]
-        self.get_logger().info(
-            f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True
-        )
+        self.get_logger().info(f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True)
 
     def _report_failure(self, error: Exception) -> None:
         if self._slot.closed or not self.context.ok():
@@ -200,18 +201,27 @@ def main(make_segmenter: Callable[[Settings], ImageSegmenter] = load_segmenter) 
         description='Segment a camera topic: set parameters with --ros-args -p NAME:=VALUE.',
         epilog='parameters:\n' + describe(),
         formatter_class=RawDescriptionHelpFormatter,
-    ).parse_args(remove_ros_args(sys.argv)[1:])
+    ).parse_args(own_arguments())
+    # The handlers of rclpy end the context from a thread of their own, which at times collides
+    # with our ending it; those of `process` raise KeyboardInterrupt here.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        rclpy.init()
         node = SegmentationNode(make_segmenter)
         try:
-            rclpy.spin(node)
+            _spin(node)
         finally:
             quiet_signals()
             node.close()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     finally:
         quiet_signals()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(node: Node) -> NoReturn:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while True:
+        executor.spin_once(timeout_sec=SIGNAL_POLL_S)

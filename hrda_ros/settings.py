@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 
 Value = str | float | bool
+KINDS = {str: 'a text', float: 'a number', bool: 'true or false'}
 
 
 def _setting(
@@ -45,7 +46,9 @@ class Settings:
     )
     enabled: bool = _setting(True, 'Whether frames are segmented', live=True)
     max_rate: float = _setting(
-        0.0, 'Most frames segmented per second [Hz]; 0 means no limit', bounds=(0.0, 1000.0),
+        0.0,
+        'Most frames segmented per second [Hz]; 0 means no limit',
+        bounds=(0.0, 1000.0),
         live=True,
     )
 
@@ -66,7 +69,7 @@ def coerce(name: str, value: Any) -> Value:
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        raise ValueError(f'{name} must be of type {wanted.__name__}, not {value!r}')
+        raise ValueError(f'{name} must be {KINDS[wanted]}, not {value!r}')
     choices, bounds = setting.metadata['choices'], setting.metadata['bounds']
     if choices and value not in choices:
         raise ValueError(f'{name} must be one of {", ".join(choices)}, not {value!r}')

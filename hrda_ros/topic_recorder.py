@@ -1,12 +1,11 @@
 """Records topics into a rosbag2 (mcap) with the times of receipt; needs rclpy, not ros2 bag.
 
-    ros2 run hrda_ros record_topics out_bag /segmentation/label:sensor_msgs/Image --seconds 20
+ros2 run hrda_ros record_topics out_bag /segmentation/label:sensor_msgs/Image --seconds 20
 """
 
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -14,16 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.utilities import remove_ros_args
+from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from hrda_ros.message_types import message_class
-from hrda_ros.process import StartError, quiet_signals
+from hrda_ros.process import StartError, own_arguments, quiet_signals
 
 QUEUE_DEPTH = 100
 POLL_S = 0.1
@@ -80,7 +79,7 @@ def _record(folder: Path, options: Namespace, is_over: Callable[[TopicRecorder],
         try:
             while not is_over(node):
                 executor.spin_once(timeout_sec=POLL_S)
-        except (KeyboardInterrupt, ExternalShutdownException):
+        except KeyboardInterrupt:
             pass
         quiet_signals()
         executor.shutdown()
@@ -112,19 +111,22 @@ def parse_arguments(arguments: list[str]) -> Namespace:
 
 def main() -> int:
     """Record until --count, --seconds, SIGINT or SIGTERM; 1 when nothing was received."""
-    options = parse_arguments(remove_ros_args(sys.argv)[1:])
+    options = parse_arguments(own_arguments())
+    if options.bag.suffix == '.bag':
+        raise StartError(f'{options.bag}: readers take a name that ends in .bag for ROS 1')
     if options.bag.exists():
         raise StartError(f'{options.bag} exists already; recordings are never overwritten')
-    partial_bag = options.bag.with_name(options.bag.name + '.partial')
-    shutil.rmtree(partial_bag, ignore_errors=True)
-    rclpy.init()
+    # In a folder of its own, because the bag's files carry the name of the bag.
+    workplace = options.bag.with_name(f'.{options.bag.name}.partial')
+    shutil.rmtree(workplace, ignore_errors=True)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        total = _record(partial_bag, options, _end_condition(options))
-        if not total:
+        bag = workplace / options.bag.name
+        if not _record(bag, options, _end_condition(options)):
             raise StartError('nothing was received, so no bag was written')
-        partial_bag.replace(options.bag)
+        bag.replace(options.bag)
     finally:
         quiet_signals()
-        shutil.rmtree(partial_bag, ignore_errors=True)
+        shutil.rmtree(workplace, ignore_errors=True)
         rclpy.try_shutdown()
     return 0

@@ -1,0 +1,162 @@
+"""Playing a bag as a camera and recording topics, as processes over real DDS."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros_wheels')
+pytest.importorskip('rosbags', reason='the bag tools need rosbags')
+
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+SCRIPTS = Path(__file__).resolve().parents[2] / 'scripts'
+STAMP_NS = 1_600_000_000 * 10**9
+PERIOD_NS = 50_000_000
+Start = Callable[..., 'subprocess.Popen[str]']
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    """Ten images at 20 Hz and a topic that is no image."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types = store.types
+    image_type, text_type = 'sensor_msgs/msg/Image', 'std_msgs/msg/String'
+    with Writer(tmp_path / 'drive', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection('/cam', image_type, typestore=store)
+        texts = writer.add_connection('/text', text_type, typestore=store)
+        for index in range(10):
+            at_ns = STAMP_NS + index * PERIOD_NS
+            time = types['builtin_interfaces/msg/Time'](*divmod(at_ns, 10**9))
+            header = types['std_msgs/msg/Header'](time, 'front')
+            pixels = np.full(48, index, np.uint8)
+            image = types[image_type](header, 4, 4, 'rgb8', 0, 12, pixels)
+            writer.write(images, at_ns, store.serialize_cdr(image, image_type))
+            writer.write(texts, at_ns, store.serialize_cdr(types[text_type]('hi'), text_type))
+    return tmp_path / 'drive'
+
+
+def read(path: Path) -> list[tuple[str, int, Any]]:
+    """Topic, time and message of everything in a bag."""
+    with AnyReader([path]) as reader:
+        return [
+            (connection.topic, at_ns, reader.deserialize(data, connection.msgtype))
+            for connection, at_ns, data in reader.messages()
+        ]
+
+
+def stamp_ns(message: Any) -> int:
+    """Header stamp in nanoseconds."""
+    return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def test_a_bag_played_as_a_camera_is_recorded_whole(
+    start_process: Start, bag: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / 'out'
+    recorder = start_process(
+        SCRIPTS / 'record_topics', str(out), '/camera/image_raw:sensor_msgs/Image', '--count', '10'
+    )
+    before_ns = time.time_ns()
+    player = start_process(
+        SCRIPTS / 'play_bag', str(bag), '--to', '/camera/image_raw', '--start-when-subscribed'
+    )
+    assert 'played 10 messages' in player.communicate(timeout=30)[0]
+    assert 'recorded 10 of /camera/image_raw' in recorder.communicate(timeout=30)[0]
+    assert player.returncode == recorder.returncode == 0
+    messages = read(out)
+    assert [int(m.data[0]) for _, _, m in messages] == list(range(10))
+    assert {topic for topic, _, _ in messages} == {'/camera/image_raw'}
+    assert all(m.header.frame_id == 'front' for _, _, m in messages)
+    assert all(before_ns < stamp_ns(m) <= at_ns for _, at_ns, m in messages)
+    assert 0.4 < (messages[-1][1] - messages[0][1]) / 1e9 < 1.5
+    assert [path.name for path in out.parent.glob('.*partial')] == []
+
+
+def test_stamps_can_be_kept_and_the_pace_set(
+    start_process: Start, bag: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / 'out'
+    recorder = start_process(SCRIPTS / 'record_topics', str(out), '/cam:sensor_msgs/msg/Image')
+    player = start_process(
+        SCRIPTS / 'play_bag', str(bag), '--keep-stamps', '--hz', '100', '--start-when-subscribed'
+    )
+    assert player.wait(30) == 0
+    recorder.send_signal(signal.SIGINT)
+    output, _ = recorder.communicate(timeout=30)
+    assert recorder.returncode == 0
+    assert 'Traceback' not in output
+    assert [stamp_ns(m) for _, _, m in read(out)] == [
+        STAMP_NS + index * PERIOD_NS for index in range(10)
+    ]
+
+
+def test_a_loop_ends_cleanly_on_a_signal(start_process: Start, graph: Any, bag: Path) -> None:
+    from sensor_msgs.msg import Image
+
+    received: list[Any] = []
+    graph.peer.create_subscription(Image, '/cam', received.append, 50)
+    player = start_process(
+        SCRIPTS / 'play_bag', str(bag), '--loop', '--hz', '50', '--start-when-subscribed'
+    )
+    graph.spin_until(lambda: len(received) > 12)
+    player.send_signal(signal.SIGINT)
+    output, _ = player.communicate(timeout=15)
+    assert player.returncode == 0
+    assert 'Traceback' not in output
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        (['--topic', '/nope'], 'no topic /nope; it has /cam (sensor_msgs/msg/Image), /text'),
+        (['--hz', '-1'], 'invalid positive number value'),
+    ],
+)
+def test_a_player_that_cannot_play_says_why(
+    start_process: Start, bag: Path, arguments: list[str], sentence: str
+) -> None:
+    player = start_process(SCRIPTS / 'play_bag', str(bag), *arguments)
+    output, _ = player.communicate(timeout=30)
+    assert player.returncode != 0
+    assert sentence in output
+    assert 'Traceback' not in output
+
+
+def test_a_missing_or_foreign_bag_is_one_sentence(start_process: Start, tmp_path: Path) -> None:
+    (tmp_path / 'foreign.mcap').write_bytes(b'not a bag')
+    for name in ('missing', 'foreign.mcap'):
+        player = start_process(SCRIPTS / 'play_bag', str(tmp_path / name))
+        output, _ = player.communicate(timeout=30)
+        assert player.returncode == 1
+        assert len(output.strip().splitlines()) == 1
+        assert name in output
+
+
+def test_a_recording_without_messages_leaves_nothing(start_process: Start, tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    recorder = start_process(
+        SCRIPTS / 'record_topics', str(out), '/none:sensor_msgs/Image', '--seconds', '0.2'
+    )
+    output, _ = recorder.communicate(timeout=30)
+    assert recorder.returncode == 1
+    assert 'nothing was received' in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_never_overwrites(start_process: Start, bag: Path) -> None:
+    before = sorted(bag.iterdir())
+    recorder = start_process(SCRIPTS / 'record_topics', str(bag), '/cam:sensor_msgs/Image')
+    output, _ = recorder.communicate(timeout=30)
+    assert recorder.returncode == 1
+    assert 'exists already' in output
+    assert sorted(bag.iterdir()) == before
