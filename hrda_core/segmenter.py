@@ -127,9 +127,7 @@ class Segmenter:
         logits = _Mean(len(self.classes), plan, prepared.device)
         for box, crop in self._crops(prepared, plan):
             logits.add(crop.fused, box)
-        labels, confidence = self._outputs(logits.result(), plan, image)
-        milliseconds = (time.perf_counter() - start) * 1e3
-        return Segmentation(labels, confidence, len(plan.windows), plan.planned, milliseconds)
+        return self._segmentation(logits, plan, image, start)
 
     @torch.inference_mode()
     def explain(self, image: Uint8Array) -> Explanation:
@@ -138,26 +136,34 @@ class Segmenter:
         For networks of one resolution, context and detail are the result itself and the
         attention is 0. Shapes and errors are those of `segment`.
         """
-        segmentation = self.segment(image)
+        start = time.perf_counter()
         prepared, plan = self._prepare(image)
         count = len(self.classes)
+        fused = _Mean(count, plan, prepared.device)
         context = _Mean(count, plan, prepared.device)
         detail = _Mean(count, plan, prepared.device)
         attention = _Mean(1, plan, prepared.device)
         for box, crop in self._crops(prepared, plan):
+            fused.add(crop.fused, box)
             # In two steps, as the fusion enlarges it.
             enlarged = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
             context.add(enlarged, box)
             detail.add(enlarged if crop.detail is None else crop.detail, box)
             attention.add(_attention_of_prediction(crop), box)
-        size = image.shape[:2]
-        shown = self._to_image(attention.result(), plan, (size[0], size[1]))
+        shown = self._to_image(attention.result(), plan, (image.shape[0], image.shape[1]))
         return Explanation(
-            segmentation,
+            self._segmentation(fused, plan, image, start),
             self._outputs(context.result(), plan, image)[0],
             self._outputs(detail.result(), plan, image)[0],
             _to_bytes(shown[0, 0]),
         )
+
+    def _segmentation(
+        self, logits: _Mean, plan: WindowPlan, image: Uint8Array, start: float
+    ) -> Segmentation:
+        labels, confidence = self._outputs(logits.result(), plan, image)
+        milliseconds = (time.perf_counter() - start) * 1e3
+        return Segmentation(labels, confidence, len(plan.windows), plan.planned, milliseconds)
 
     def _prepare(self, image: Uint8Array) -> tuple[Tensor, WindowPlan]:
         """Upload, scale, normalise and pad an image, and plan its windows."""

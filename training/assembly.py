@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.encoder_weights import load_encoder_weights
 from hrda_core.hrda import HRDA
@@ -110,6 +111,8 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
         seed=settings.loop.seed,
         pretrained_encoder=_is_pretrained(settings.model),
     )
+    if fresh and settings.model.start_from is not None:
+        notes = (*notes, start_student(model, settings.model.start_from))
     evaluate = _evaluation(settings, model, runtime, display)
     weights = sum(p.numel() for p in model.parameters())
     introduction = (
@@ -142,6 +145,24 @@ def build_model(
         model.encoder, chosen.encoder_weights, chosen.encoder_weights_match
     )
     return model, (f'{chosen.encoder_weights}: {len(report.matched)} tensors', *report.notes)
+
+
+def start_student(student: HRDA, path: str) -> str:
+    """Give the student the weights of a checkpoint; returns a note on it.
+
+    Raises:
+        ValueError: the checkpoint cannot be used, or holds another network or other classes.
+    """
+    start = load_model(path)
+    if start.classes.names != student.classes.names:
+        raise ValueError(f'{path}: tells other classes apart: {", ".join(start.classes.names)}')
+    try:
+        student.load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f'{path}: is another network than model.* describes: {start.architecture}'
+        ) from error
+    return f'the student starts from {path}, trained for {start.step} steps'
 
 
 def _is_pretrained(settings: ModelSettings) -> bool:

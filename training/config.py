@@ -36,6 +36,10 @@ class ModelSettings(Architecture):
     """Whether tensors of that file are found by their names, or one after the other by shape."""
     pretrained: bool = False
     """Download timm's ImageNet weights of this encoder (needs the internet once)."""
+    start_from: str | None = None
+    """Checkpoint (.safetensors) of the same network that the student starts from, such as the
+    model.safetensors of a source-only run; the feature distance keeps looking at the weights
+    above."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
@@ -170,9 +174,11 @@ def absolute(settings: TrainSettings) -> TrainSettings:
         data = getattr(settings, name)
         if data is not None:
             changes[name] = dataclasses.replace(data, root=_absolute_path(data.root))
-    if settings.model.encoder_weights is not None:
-        weights = _absolute_path(settings.model.encoder_weights)
-        changes['model'] = dataclasses.replace(settings.model, encoder_weights=weights)
+    files = {name: getattr(settings.model, name) for name in ('encoder_weights', 'start_from')}
+    changes['model'] = dataclasses.replace(
+        settings.model,
+        **{name: _absolute_path(file) for name, file in files.items() if file is not None},
+    )
     return dataclasses.replace(settings, **changes)
 
 

@@ -96,5 +96,5 @@ def test_blend_refuses_other_sizes_and_alphas(two):
     image, labels = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)
     with pytest.raises(ValueError, match='differ in size'):
         blend(image, labels, two.palette, 0.5)
-    with pytest.raises(ValueError, match='alpha 1.5 is outside'):
+    with pytest.raises(ValueError, match='is outside'):
         blend(image, labels[:, :2], two.palette, 1.5)

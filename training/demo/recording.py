@@ -21,12 +21,12 @@ from training.demo.street.looks import CAMERA, SIMULATOR
 IMAGE_TOPIC = '/camera/image_raw'
 COMPRESSED_TOPIC = '/camera/image_raw/compressed'
 INFO_TOPIC = '/camera/camera_info'
-EPOCH_NS = 1_750_000_000 * 10 ** 9
-JITTER_NS = 2_000_000   # the camera's clock against its rate
+EPOCH_NS = 1_750_000_000 * 10**9
+JITTER_NS = 2_000_000  # the camera's clock against its rate
 FRAME_ID = 'camera_optical_frame'
-CAMERA_QUALITY, SIMULATOR_QUALITY = 92, 95   # of their JPEGs
+CAMERA_QUALITY, SIMULATOR_QUALITY = 92, 95  # of their JPEGs
 
-Progress = Callable[[int, int], None]   # done, total
+Progress = Callable[[int, int], None]  # done, total
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,18 @@ class DriveSettings:
 
     def __post_init__(self) -> None:
         if self.raw_every < 0:
-            raise ValueError(f'raw_every is {self.raw_every}; use 0 for no raw images, n >= 1 for '
-                             'every n-th')
+            raise ValueError(
+                f'raw_every is {self.raw_every}; use 0 for no raw images, n >= 1 for every n-th'
+            )
 
 
-def write_simulator_dataset(root: Path, count: int, seed: int, progress: Progress | None = None,
-                            size: tuple[int, int] = (1024, 512)) -> bool:
+def write_simulator_dataset(
+    root: Path,
+    count: int,
+    seed: int,
+    progress: Progress | None = None,
+    size: tuple[int, int] = (1024, 512),
+) -> bool:
     """Write a labelled data set of the simulator: images/*.jpg, labels/*.png, classes.yaml.
 
     Labels are train ids of the written classes.yaml, image and label have the same name. The
@@ -94,8 +100,9 @@ def write_simulator_dataset(root: Path, count: int, seed: int, progress: Progres
     return True
 
 
-def record_camera_bag(bag: Path, labels: Path, settings: DriveSettings,
-                      progress: Progress | None = None) -> bool:
+def record_camera_bag(
+    bag: Path, labels: Path, settings: DriveSettings, progress: Progress | None = None
+) -> bool:
     """Record a drive of the camera into a rosbag2 (mcap), its labels into a folder aside.
 
     Topics: IMAGE_TOPIC (Image, rgb8), COMPRESSED_TOPIC (CompressedImage, JPEG), INFO_TOPIC
@@ -124,25 +131,28 @@ def stamps_ns(settings: DriveSettings) -> list[int]:
     """Header stamps of a drive's frames, at its rate with a little jitter [ns]."""
     rng = np.random.default_rng([settings.seed, 3])
     jitter = rng.integers(-JITTER_NS, JITTER_NS, settings.frames).tolist()
-    start = EPOCH_NS + settings.seed % 1000 * 1000 * 10 ** 9 + 10 ** 8
-    return [start + round(i * 10 ** 9 / settings.rate_hz) + j for i, j in enumerate(jitter)]
+    start = EPOCH_NS + settings.seed % 1000 * 1000 * 10**9 + 10**8
+    return [start + round(i * 10**9 / settings.rate_hz) + j for i, j in enumerate(jitter)]
 
 
 def stamp_name(stamp_ns: int) -> str:
     """File name of a frame, without ending: SEC_NSEC, nine digits of nanoseconds."""
-    return f'{stamp_ns // 10 ** 9}_{stamp_ns % 10 ** 9:09d}'
+    return f'{stamp_ns // 10**9}_{stamp_ns % 10**9:09d}'
 
 
-def _record(bag_folder: Path, label_folder: Path, settings: DriveSettings,
-            progress: Progress | None) -> None:
-    drive = Drive(CAMERA, settings.seed, settings.frames, settings.rate_hz, settings.size,
-                  settings.speed)
+def _record(
+    bag_folder: Path, label_folder: Path, settings: DriveSettings, progress: Progress | None
+) -> None:
+    drive = Drive(
+        CAMERA, settings.seed, settings.frames, settings.rate_hz, settings.size, settings.speed
+    )
     camera = drive.camera
     with ImageBagWriter(bag_folder, FRAME_ID) as writer:
         for index, stamp in enumerate(stamps_ns(settings)):
             image, labels = drive.frame(index)
-            writer.write_camera_info(INFO_TOPIC, stamp, settings.size, camera.matrix,
-                                     camera.distortion)
+            writer.write_camera_info(
+                INFO_TOPIC, stamp, settings.size, camera.matrix, camera.distortion
+            )
             if settings.raw_every and index % settings.raw_every == 0:
                 writer.write_rgb(IMAGE_TOPIC, stamp, image)
             writer.write_compressed(COMPRESSED_TOPIC, stamp, jpeg_bytes(image, CAMERA_QUALITY))
@@ -153,8 +163,9 @@ def _record(bag_folder: Path, label_folder: Path, settings: DriveSettings,
 
 def jpeg_bytes(image: NDArray[np.uint8], quality: int) -> bytes:
     """JPEG file of an RGB image uint8 (H, W, 3)."""
-    _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                           [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, data = cv2.imencode(
+        '.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     return data.tobytes()
 
 

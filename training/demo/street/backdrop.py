@@ -14,8 +14,8 @@ from training.demo.street.looks import Look
 from training.demo.street.perspective import Perspective, View
 from training.demo.street.textures import cloud_noise
 
-SPARE = 0.3    # extra width on each side, share of the image's width, for turning
-BELOW = 12     # rows below the horizon, for nodding [px]
+SPARE = 0.3  # extra width on each side, share of the image's width, for turning
+BELOW = 12  # rows below the horizon, for nodding [px]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Backdrop:
         left = int(np.clip(spare + view.focal * perspective.heading, 0, 2 * spare))
         rows = min(bottom, self.image.shape[0])
         top = self.image.shape[0] - rows
-        canvas.image[bottom - rows:bottom] = self.image[top:, left:left + view.width]
-        canvas.labels[bottom - rows:bottom] = self.labels[top:, left:left + view.width]
+        canvas.image[bottom - rows : bottom] = self.image[top:, left : left + view.width]
+        canvas.labels[bottom - rows : bottom] = self.labels[top:, left : left + view.width]
 
 
 def make_backdrop(rng: np.random.Generator, look: Look, view: View) -> Backdrop:
@@ -49,8 +49,9 @@ def make_backdrop(rng: np.random.Generator, look: Look, view: View) -> Backdrop:
     return Backdrop(canvas.image, canvas.labels)
 
 
-def _sky(rng: np.random.Generator, look: Look, view: View, width: int, height: int,
-         horizon: int) -> NDArray[np.uint8]:
+def _sky(
+    rng: np.random.Generator, look: Look, view: View, width: int, height: int, horizon: int
+) -> NDArray[np.uint8]:
     """A gradient under a flat layer of clouds, which the perspective thins to the horizon."""
     rise = np.maximum(horizon - np.arange(height), 0.5).astype(np.float32)
     share = np.clip(rise / max(horizon, 1), 0, 1)[:, None, None] ** 0.75
@@ -61,8 +62,13 @@ def _sky(rng: np.random.Generator, look: Look, view: View, width: int, height: i
     columns = (np.arange(width, dtype=np.float32) - width / 2)[None, :]
     map_x = far * columns / view.focal * 1.4 + 256
     map_y = np.repeat(far * 1.2, width, axis=1)
-    noise = cv2.remap(tile, map_x.astype(np.float32), map_y.astype(np.float32),
-                      cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    noise = cv2.remap(
+        tile,
+        map_x.astype(np.float32),
+        map_y.astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )
     clouds = rng.uniform(*look.light.clouds)
     cover = np.clip((noise - 1.1 + 2.0 * clouds) * 0.9, 0, 1)[..., None]
     cover *= np.clip(rise / (0.12 * view.focal), 0.25, 1)[:, None, None]
@@ -71,33 +77,58 @@ def _sky(rng: np.random.Generator, look: Look, view: View, width: int, height: i
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
 
-def _add_skyline(rng: np.random.Generator, canvas: Canvas, look: Look, view: View,
-                 horizon: int) -> None:
+def _add_skyline(
+    rng: np.random.Generator, canvas: Canvas, look: Look, view: View, horizon: int
+) -> None:
     width = canvas.labels.shape[1]
     unit = view.focal / 760
     x = -20.0
     while x < width:
         wide, tall = rng.uniform(22, 60) * unit, rng.uniform(9, 34) * unit
         if rng.uniform() < 0.5:
-            box = np.array([[x, horizon - tall], [x + wide, horizon - tall],
-                            [x + wide, horizon + BELOW], [x, horizon + BELOW]])
+            box = np.array(
+                [
+                    [x, horizon - tall],
+                    [x + wide, horizon - tall],
+                    [x + wide, horizon + BELOW],
+                    [x, horizon + BELOW],
+                ]
+            )
             color = np.array(look.palette.walls[rng.integers(len(look.palette.walls))]) * 0.9
             canvas.polygon(box, color, 190.0, BUILDING)
-            roof = np.array([[x - 2, horizon - tall], [x + wide / 2, horizon - tall - 7 * unit],
-                             [x + wide + 2, horizon - tall]])
+            roof = np.array(
+                [
+                    [x - 2, horizon - tall],
+                    [x + wide / 2, horizon - tall - 7 * unit],
+                    [x + wide + 2, horizon - tall],
+                ]
+            )
             canvas.polygon(roof, look.palette.roofs[0], 190.0, BUILDING)
         x += wide * rng.uniform(0.7, 1.1)
     _add_treeline(rng, canvas, look, unit, horizon)
 
 
-def _add_treeline(rng: np.random.Generator, canvas: Canvas, look: Look, unit: float,
-                  horizon: int) -> None:
+def _add_treeline(
+    rng: np.random.Generator, canvas: Canvas, look: Look, unit: float, horizon: int
+) -> None:
     width = canvas.labels.shape[1]
-    base = np.array([[0, horizon - 5 * unit], [width, horizon - 5 * unit],
-                     [width, horizon + BELOW], [0, horizon + BELOW]], np.float64)
+    base = np.array(
+        [
+            [0, horizon - 5 * unit],
+            [width, horizon - 5 * unit],
+            [width, horizon + BELOW],
+            [0, horizon + BELOW],
+        ],
+        np.float64,
+    )
     canvas.polygon(base, np.array(look.palette.leaves[0]) * 0.85, 170.0, VEGETATION)
     for x in np.arange(0, width, 7 * unit):
         size = rng.uniform(4, 13) * unit
         leaf = np.array(look.palette.leaves[rng.integers(len(look.palette.leaves))])
-        canvas.disc((x + rng.uniform(-3, 3), horizon - 4 * unit), (size * 0.9, size),
-                    leaf * rng.uniform(0.75, 1.0), 165.0, VEGETATION)
+        canvas.disc(
+            (x + rng.uniform(-3, 3), horizon - 4 * unit),
+            (size * 0.9, size),
+            leaf * rng.uniform(0.75, 1.0),
+            165.0,
+            VEGETATION,
+        )

@@ -12,12 +12,13 @@ from training.demo.street.perspective import Perspective
 from training.demo.street.world import Lot, World
 
 HOUSE_DEPTH_M = 9.0
-START_M = 2.2       # faces are cut off nearer than this
+START_M = 2.2  # faces are cut off nearer than this
 FENCE_M, HEDGE_M = 1.25, 1.1
 
 
-def paint_building(canvas: Canvas, perspective: Perspective, world: World, lot: Lot,
-                   materials: Materials) -> None:
+def paint_building(
+    canvas: Canvas, perspective: Perspective, world: World, lot: Lot, materials: Materials
+) -> None:
     """Paint the house of a lot: end wall, roof, front."""
     facade = materials.facades[lot.choice % len(materials.facades)]
     d = lot.side * (world.line + lot.setback)
@@ -31,8 +32,9 @@ def paint_building(canvas: Canvas, perspective: Perspective, world: World, lot: 
     _face_along(canvas, perspective, lot, d, facade, gain)
 
 
-def _face_along(canvas: Canvas, perspective: Perspective, lot: Lot, d: float, facade: Facade,
-                gain: float) -> None:
+def _face_along(
+    canvas: Canvas, perspective: Perspective, lot: Lot, d: float, facade: Facade, gain: float
+) -> None:
     start = max(lot.start, perspective.s + START_M)
     ends, span = _spread(lot, start)
     top = perspective.points(ends, d, facade.height_m)
@@ -51,8 +53,14 @@ def _spread(lot: Lot, start: float) -> tuple[tuple[float, float], tuple[float, f
     return (lot.end, start), (0.0, 1.0 - cut)
 
 
-def _paint_end(canvas: Canvas, perspective: Perspective, world: World, lot: Lot, facade: Facade,
-               across: tuple[float, float]) -> None:
+def _paint_end(
+    canvas: Canvas,
+    perspective: Perspective,
+    world: World,
+    lot: Lot,
+    facade: Facade,
+    across: tuple[float, float],
+) -> None:
     left, right = sorted(across)
     gain, z = world.look.light.front_face, lot.start - perspective.s
     top = perspective.points(lot.start, [left, right], facade.height_m)
@@ -61,21 +69,26 @@ def _paint_end(canvas: Canvas, perspective: Perspective, world: World, lot: Lot,
     canvas.facade(facade.end, corners, (z, z), BUILDING, gain)
     canvas.line(top, np.asarray(facade.wall) * 0.7, z)
     if lot.roof_m > 0:
-        gable = perspective.points(lot.start, [left, (left + right) / 2, right],
-                                   facade.height_m + np.array([0, lot.roof_m, 0]))
+        gable = perspective.points(
+            lot.start,
+            [left, (left + right) / 2, right],
+            facade.height_m + np.array([0, lot.roof_m, 0]),
+        )
         canvas.polygon(gable, np.asarray(facade.wall) * gain * 0.97, z, BUILDING)
 
 
-def _paint_roof(canvas: Canvas, perspective: Perspective, lot: Lot, facade: Facade,
-                across: tuple[float, float]) -> None:
+def _paint_roof(
+    canvas: Canvas, perspective: Perspective, lot: Lot, facade: Facade, across: tuple[float, float]
+) -> None:
     """The slope that faces the road, if it can be seen from the camera's height."""
     d, back = across
     ridge_d, ridge_y = (d + back) / 2, facade.height_m + lot.roof_m
     start = max(lot.start, perspective.s + START_M)
     s = np.array([start, lot.end, lot.end, start])
     edge = d - lot.side * 0.3
-    slope = perspective.points(s, [edge, edge, ridge_d, ridge_d],
-                               [facade.height_m - 0.1] * 2 + [ridge_y] * 2)
+    slope = perspective.points(
+        s, [edge, edge, ridge_d, ridge_d], [facade.height_m - 0.1] * 2 + [ridge_y] * 2
+    )
     x, y = slope[:, 0], slope[:, 1]
     area = float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))
     if area * lot.side < 0:
@@ -87,14 +100,18 @@ def _paint_roof(canvas: Canvas, perspective: Perspective, lot: Lot, facade: Faca
         canvas.line(row, np.asarray(facade.roof) * 0.86, z)
 
 
-def paint_boundary(canvas: Canvas, perspective: Perspective, world: World, lot: Lot,
-                   materials: Materials) -> None:
+def paint_boundary(
+    canvas: Canvas, perspective: Perspective, world: World, lot: Lot, materials: Materials
+) -> None:
     """Paint the fence or hedge between the sidewalk and a park."""
     start = max(lot.start, perspective.s + START_M)
     if lot.end <= start:
         return
-    rows, height, label = ((materials.fences, FENCE_M, FENCE) if lot.fenced
-                           else (materials.hedges, HEDGE_M, VEGETATION))
+    rows, height, label = (
+        (materials.fences, FENCE_M, FENCE)
+        if lot.fenced
+        else (materials.hedges, HEDGE_M, VEGETATION)
+    )
     ends, span = _spread(lot, start)
     d = lot.side * (world.line + 0.15)
     top, foot = perspective.points(ends, d, height), perspective.points(ends, d, 0.0)

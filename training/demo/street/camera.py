@@ -12,7 +12,7 @@ from training.demo.street.looks import Sensor
 from training.demo.street.perspective import View
 from training.demo.street.scene import Frame
 
-NOISE_SPARE = 64   # the noise tile is larger than the image by this [px]
+NOISE_SPARE = 64  # the noise tile is larger than the image by this [px]
 
 
 class Camera:
@@ -46,11 +46,13 @@ class Camera:
         """Where each recorded pixel looks in the painted picture."""
         view = self.view
         grid = np.stack(np.meshgrid(np.arange(view.width), np.arange(view.height)), axis=-1)
-        rays = cv2.undistortPoints(grid.reshape(-1, 1, 2).astype(np.float64), self.matrix,
-                                   self.distortion, P=self.matrix)
+        rays = cv2.undistortPoints(
+            grid.reshape(-1, 1, 2).astype(np.float64), self.matrix, self.distortion, P=self.matrix
+        )
         place = rays.reshape(view.height, view.width, 2)
-        spare = np.ceil(np.maximum(-place.min((0, 1)), place.max((0, 1))
-                                   - [view.width - 1, view.height - 1])).astype(int)
+        spare = np.ceil(
+            np.maximum(-place.min((0, 1)), place.max((0, 1)) - [view.width - 1, view.height - 1])
+        ).astype(int)
         columns, rows = (max(int(v), 0) for v in spare)
         self.scene_view = view.padded(columns, rows)
         self._map = (place + np.array([columns, rows])).astype(np.float32)
@@ -79,10 +81,12 @@ class Camera:
     def _through_lens(self, frame: Frame) -> Frame:
         if self._map is None:
             return frame
-        image = cv2.remap(frame.image, self._map, None, cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE)
-        labels = cv2.remap(frame.labels, self._map, None, cv2.INTER_NEAREST,
-                           borderMode=cv2.BORDER_REPLICATE)
+        image = cv2.remap(
+            frame.image, self._map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        labels = cv2.remap(
+            frame.labels, self._map, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+        )
         return Frame(image, labels)
 
     def _blur(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -97,14 +101,16 @@ class Camera:
         steps = np.linspace(-length / 2, length / 2, 9)
         kernel = np.zeros((7, 7), np.float32)
         for x, y in zip(3 + steps * np.cos(angle), 3 + steps * np.sin(angle), strict=True):
-            kernel += np.outer(np.clip(1 - np.abs(np.arange(7) - y), 0, 1),
-                               np.clip(1 - np.abs(np.arange(7) - x), 0, 1))
+            kernel += np.outer(
+                np.clip(1 - np.abs(np.arange(7) - y), 0, 1),
+                np.clip(1 - np.abs(np.arange(7) - x), 0, 1),
+            )
         return cv2.filter2D(image, -1, kernel / kernel.sum())
 
     def _add_noise(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         height, width = image.shape[:2]
         y, x = (int(v) for v in rng.integers(0, NOISE_SPARE, 2))
-        noise = _noise_tile(height, width)[y:y + height, x:x + width]
+        noise = _noise_tile(height, width)[y : y + height, x : x + width]
         grain = cv2.multiply(noise, cv2.LUT(image, self._noise_level))
         return cv2.add(image, grain, dtype=cv2.CV_8U)
 
@@ -136,7 +142,7 @@ def _vignette(view: View, strength: float) -> NDArray[np.uint8] | None:
         return None
     x = (np.arange(view.width) - view.width / 2)[None, :]
     y = (np.arange(view.height) - view.height / 2)[:, None]
-    radius = (x ** 2 + y ** 2) / (view.width ** 2 + view.height ** 2) * 4
+    radius = (x**2 + y**2) / (view.width**2 + view.height**2) * 4
     fall = np.rint(255 * (1 - strength * radius)).astype(np.uint8)
     return np.repeat(fall[..., None], 3, axis=2)
 

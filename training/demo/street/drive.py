@@ -11,7 +11,7 @@ from training.demo.street.layout import build_world
 from training.demo.street.looks import Look, Sensor
 from training.demo.street.scene import SIGHT_M, Frame, paint_scene
 
-START_M = 12.0     # the drive begins so far behind the street's start
+START_M = 12.0  # the drive begins so far behind the street's start
 
 
 @lru_cache(maxsize=4)
@@ -34,18 +34,28 @@ class Drive:
         ValueError: no frames, or a rate or speed that is not positive.
     """
 
-    def __init__(self, look: Look, seed: int, frames: int, rate_hz: float = 10.0,
-                 size: tuple[int, int] = (1024, 512), speed: float = 8.0) -> None:
+    def __init__(
+        self,
+        look: Look,
+        seed: int,
+        frames: int,
+        rate_hz: float = 10.0,
+        size: tuple[int, int] = (1024, 512),
+        speed: float = 8.0,
+    ) -> None:
         if frames < 1 or rate_hz <= 0 or speed <= 0:
-            raise ValueError(f'a drive needs frames, rate and speed above 0, got {frames} frames '
-                             f'at {rate_hz} Hz and {speed} m/s')
+            raise ValueError(
+                f'a drive needs frames, rate and speed above 0, got {frames} frames '
+                f'at {rate_hz} Hz and {speed} m/s'
+            )
         self.look, self.seed, self.frames = look, seed, frames
         self.rate_hz, self.speed = rate_hz, speed
         self.camera = _camera(look.sensor, *size)
         seconds = frames / rate_hz
         rng = np.random.default_rng([seed, 0])
-        self.world = build_world(look, rng, 0.0, START_M + speed * seconds + SIGHT_M + 20,
-                                 speed, seconds)
+        self.world = build_world(
+            look, rng, 0.0, START_M + speed * seconds + SIGHT_M + 20, speed, seconds
+        )
         self._phases = rng.uniform(0, 2 * np.pi, 4)
 
     def place(self, index: int) -> tuple[float, float]:
@@ -78,6 +88,7 @@ def snapshot(look: Look, seed: int, index: int, size: tuple[int, int] = (1024, 5
     camera = _camera(look.sensor, *size)
     world = build_world(look, rng, 0.0, SIGHT_M + 45)
     s, d = rng.uniform(START_M, START_M + 20), world.lane / 2 + rng.normal(0, 0.25)
-    painted = paint_scene(world, camera.scene_view, s, d, rng.uniform(0, 3),
-                          rng.normal(0, 1.5) * size[0] / 1024)
+    painted = paint_scene(
+        world, camera.scene_view, s, d, rng.uniform(0, 3), rng.normal(0, 1.5) * size[0] / 1024
+    )
     return camera.capture(painted, rng, 1.0 + rng.uniform(-1, 1) * look.sensor.exposure_wander)

@@ -29,8 +29,11 @@ class Facade:
 def make_facade(rng: np.random.Generator, look: Look) -> Facade:
     """Draw a house front of the look's styles, 11 m wide, with 'floors' of the look's mix."""
     palette, style = look.palette, str(rng.choice(look.surface.facades))
-    wall = np.clip(np.array(palette.walls[rng.integers(len(palette.walls))])
-                   * rng.uniform(0.9, 1.08, 3), 0, 250)
+    wall = np.clip(
+        np.array(palette.walls[rng.integers(len(palette.walls))]) * rng.uniform(0.9, 1.08, 3),
+        0,
+        250,
+    )
     roof = np.array(palette.roofs[rng.integers(len(palette.roofs))]) * rng.uniform(0.9, 1.1)
     floors = int(rng.integers(look.mix.floors[0], look.mix.floors[1] + 1))
     height = floors * FLOOR_M + 0.7
@@ -50,8 +53,13 @@ def _color(values: NDArray[np.float64]) -> Color:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-def _wall(rng: np.random.Generator, style: str, wall: NDArray[np.float64], width_m: float,
-          height_m: float) -> NDArray[np.float32]:
+def _wall(
+    rng: np.random.Generator,
+    style: str,
+    wall: NDArray[np.float64],
+    width_m: float,
+    height_m: float,
+) -> NDArray[np.float32]:
     """The bare wall, float32 (h, w, 3)."""
     h, w = int(height_m * PX_PER_M), int(width_m * PX_PER_M)
     tone = np.ones((h, w), np.float32)
@@ -68,13 +76,20 @@ def _wall(rng: np.random.Generator, style: str, wall: NDArray[np.float64], width
         tone[::3] *= 1.12
     elif style == 'panel':
         tone[:: int(FLOOR_M * PX_PER_M)] *= 0.7
-        tone[:, ::int(1.8 * PX_PER_M)] *= 0.86
+        tone[:, :: int(1.8 * PX_PER_M)] *= 0.86
     return tone[..., None] * wall.astype(np.float32)
 
 
-def _paint_windows(rng: np.random.Generator, picture: NDArray[np.float32], look: Look, style: str,
-                   floors: int, wall: NDArray[np.float64], shop: bool,
-                   gap_m: float | None = None) -> None:
+def _paint_windows(
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    look: Look,
+    style: str,
+    floors: int,
+    wall: NDArray[np.float64],
+    shop: bool,
+    gap_m: float | None = None,
+) -> None:
     """Rows of windows, one per floor; the lowest has a shop or a door."""
     h, w = picture.shape[:2]
     width = rng.uniform(1.0, 1.9 if style == 'panel' else 1.35)
@@ -98,26 +113,38 @@ def _paint_windows(rng: np.random.Generator, picture: NDArray[np.float32], look:
                 _paint_window(rng, picture, (x, sill - size[1]), size, look.palette.glass, frame)
 
 
-def _paint_window(rng: np.random.Generator, picture: NDArray[np.float32], corner: tuple[int, int],
-                  size: tuple[int, int], glass: Color, frame: NDArray[np.float64]) -> None:
+def _paint_window(
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    corner: tuple[int, int],
+    size: tuple[int, int],
+    glass: Color,
+    frame: NDArray[np.float64],
+) -> None:
     (x, y), (w, h) = corner, size
     cv2.rectangle(picture, (x - 3, y - 3), (x + w + 3, y + h + 3), frame.tolist(), -1)
-    region = picture[y:y + h, x:x + w]
+    region = picture[y : y + h, x : x + w]
     if not region.size:
         return
     rows = np.linspace(1.25, 0.7, region.shape[0], dtype=np.float32)[:, None, None]
     region[:] = np.asarray(glass, np.float32) * rows * rng.uniform(0.75, 1.2)
-    if rng.uniform() < 0.3:     # a curtain or blind
-        region[:int(region.shape[0] * rng.uniform(0.25, 0.9))] = \
-            np.array([206, 198, 182]) * rng.uniform(0.75, 1.05)
+    if rng.uniform() < 0.3:  # a curtain or blind
+        region[: int(region.shape[0] * rng.uniform(0.25, 0.9))] = np.array(
+            [206, 198, 182]
+        ) * rng.uniform(0.75, 1.05)
     line = tuple(float(c) for c in frame)
     cv2.line(picture, (x + w // 2, y), (x + w // 2, y + h), line, 2)
     cv2.line(picture, (x, y + h // 3), (x + w, y + h // 3), line, 2)
     cv2.rectangle(picture, (x - 5, y + h + 3), (x + w + 5, y + h + 6), (frame * 0.8).tolist(), -1)
 
 
-def _paint_door(rng: np.random.Generator, picture: NDArray[np.float32], x: int, width: int,
-                wall: NDArray[np.float64]) -> None:
+def _paint_door(
+    rng: np.random.Generator,
+    picture: NDArray[np.float32],
+    x: int,
+    width: int,
+    wall: NDArray[np.float64],
+) -> None:
     h = picture.shape[0]
     color = np.array([rng.uniform(50, 130), rng.uniform(50, 100), rng.uniform(40, 100)])
     top = h - int(2.3 * PX_PER_M)
@@ -132,8 +159,8 @@ def _paint_shop(rng: np.random.Generator, picture: NDArray[np.float32], look: Lo
     board = np.array(look.palette.coats[rng.integers(len(look.palette.coats))]) * 0.9
     cv2.rectangle(picture, (6, top - 14), (w - 6, top + 6), board.tolist(), -1)
     for x in range(14, w - 60, 92):
-        region = picture[top + 8:h - 12, x:x + 82]
+        region = picture[top + 8 : h - 12, x : x + 82]
         rows = np.linspace(1.15, 0.75, region.shape[0], dtype=np.float32)[:, None, None]
         region[:] = glass * rows * rng.uniform(0.9, 1.15)
-        warm = region[region.shape[0] // 3:, 10:70]
+        warm = region[region.shape[0] // 3 :, 10:70]
         warm[:] = warm * 0.6 + np.array([96, 84, 60]) * rng.uniform(0.3, 0.8)

@@ -18,8 +18,9 @@ CELLS_PER_M = 16
 DASH_M, GAP_M = 3.0, 4.5
 
 
-def paint_ground(canvas: Canvas, perspective: Perspective, world: World, materials: Materials,
-                 seconds: float) -> None:
+def paint_ground(
+    canvas: Canvas, perspective: Perspective, world: World, materials: Materials, seconds: float
+) -> None:
     """Paint everything below the horizon.
 
     Args:
@@ -43,11 +44,19 @@ def paint_ground(canvas: Canvas, perspective: Perspective, world: World, materia
     _finish(canvas, perspective, world, materials, (first, depths), seconds)
 
 
-def _strip(canvas: Canvas, perspective: Perspective, s: NDArray[np.float64], left: float,
-           right: float, color: tuple[float, ...], label: int | None) -> None:
+def _strip(
+    canvas: Canvas,
+    perspective: Perspective,
+    s: NDArray[np.float64],
+    left: float,
+    right: float,
+    color: tuple[float, ...],
+    label: int | None,
+) -> None:
     """A band along the road between two sideways places."""
-    outline = np.concatenate([perspective.points(s, left, 0.0),
-                              perspective.points(s[::-1], right, 0.0)])
+    outline = np.concatenate(
+        [perspective.points(s, left, 0.0), perspective.points(s[::-1], right, 0.0)]
+    )
     canvas.polygon(outline, color, 0.0, label)
 
 
@@ -58,8 +67,7 @@ def _paint_lots(canvas: Canvas, perspective: Perspective, world: World) -> None:
             continue
         inner = world.line if lot.kind == 'park' else world.half_road - 0.1
         s = np.linspace(max(lot.start, perspective.s), lot.end, 4)
-        color, label = ((palette.grass, VEGETATION) if lot.kind == 'park'
-                        else (palette.road, ROAD))
+        color, label = (palette.grass, VEGETATION) if lot.kind == 'park' else (palette.road, ROAD)
         _strip(canvas, perspective, s, lot.side * inner, lot.side * 60.0, color, label)
 
 
@@ -83,12 +91,24 @@ def _paint_wear(canvas: Canvas, perspective: Perspective, world: World) -> None:
             canvas.line(crack, road * 0.6)
 
 
-def _patch(canvas: Canvas, perspective: Perspective, s: float, length: float, d: float,
-           half_width: float, color: NDArray[np.float64], corners: int = 4) -> None:
+def _patch(
+    canvas: Canvas,
+    perspective: Perspective,
+    s: float,
+    length: float,
+    d: float,
+    half_width: float,
+    color: NDArray[np.float64],
+    corners: int = 4,
+) -> None:
     turn = np.arange(corners) * 2 * np.pi / corners + np.pi / 4
     reach = np.sqrt(2) if corners == 4 else 1.0
-    canvas.polygon(perspective.points(s + length / 2 * (1 + reach * np.cos(turn)),
-                                      d + half_width * reach * np.sin(turn), 0.0), color)
+    canvas.polygon(
+        perspective.points(
+            s + length / 2 * (1 + reach * np.cos(turn)), d + half_width * reach * np.sin(turn), 0.0
+        ),
+        color,
+    )
 
 
 def _paint_markings(canvas: Canvas, perspective: Perspective, world: World, near: float) -> None:
@@ -113,8 +133,9 @@ def _paint_markings(canvas: Canvas, perspective: Perspective, world: World, near
             _paint_zebra(canvas, perspective, world, start, paint)
 
 
-def _paint_zebra(canvas: Canvas, perspective: Perspective, world: World, start: float,
-                 paint: tuple[float, ...]) -> None:
+def _paint_zebra(
+    canvas: Canvas, perspective: Perspective, world: World, start: float, paint: tuple[float, ...]
+) -> None:
     s = np.array([max(start, perspective.s + 0.6), start + 3.4])
     if s[1] <= s[0]:
         return
@@ -126,8 +147,14 @@ def _on_crossing(world: World, s: float) -> bool:
     return any(start - DASH_M < s < start + 4 for start in world.crossings)
 
 
-def _finish(canvas: Canvas, perspective: Perspective, world: World, materials: Materials,
-            rows: tuple[int, NDArray[np.float64]], seconds: float) -> None:
+def _finish(
+    canvas: Canvas,
+    perspective: Perspective,
+    world: World,
+    materials: Materials,
+    rows: tuple[int, NDArray[np.float64]],
+    seconds: float,
+) -> None:
     """Grain, shadows and haze in one pass over the rows below the horizon."""
     first, depths = rows
     view, light = perspective.view, world.look.light
@@ -137,8 +164,7 @@ def _finish(canvas: Canvas, perspective: Perspective, world: World, materials: M
     map_x = (columns * (z / np.float32(view.focal)) - shift) * CELLS_PER_M
     along = (perspective.s + depths[:, None]) * CELLS_PER_M % 512
     map_y = np.repeat(along.astype(np.float32), view.width, axis=1)
-    noise = cv2.remap(materials.ground, map_x, map_y, cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_WRAP)
+    noise = cv2.remap(materials.ground, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     fine = np.clip(14.0 / z, 0.06, 1.0)
     on_road = canvas.labels[first:] == ROAD
     gain = 1 + fine * np.where(on_road, noise[..., 0], noise[..., 1])

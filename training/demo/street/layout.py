@@ -19,8 +19,14 @@ from training.demo.street.world import (
 )
 
 
-def build_world(look: Look, rng: np.random.Generator, start: float, end: float,
-                own_speed: float = 0.0, seconds: float = 0.0) -> World:
+def build_world(
+    look: Look,
+    rng: np.random.Generator,
+    start: float,
+    end: float,
+    own_speed: float = 0.0,
+    seconds: float = 0.0,
+) -> World:
     """Lay out a street.
 
     Args:
@@ -36,12 +42,22 @@ def build_world(look: Look, rng: np.random.Generator, start: float, end: float,
     """
     if end - start < 50:
         raise ValueError(f'a street from {start} to {end} m is too short: make it 50 m or longer')
-    waves = tuple((rng.uniform(0.4, 1.0) * length / 55, length, rng.uniform(0, 2 * np.pi))
-                  for length in (rng.uniform(150, 220), rng.uniform(300, 420)))
+    waves = tuple(
+        (rng.uniform(0.4, 1.0) * length / 55, length, rng.uniform(0, 2 * np.pi))
+        for length in (rng.uniform(150, 220), rng.uniform(300, 420))
+    )
     lane = rng.uniform(3.0, 3.4)
     half_road = lane + rng.uniform(1.9, 2.4)
-    world = World(look, RoadShape(waves), start, end, lane, half_road,
-                  half_road + rng.uniform(2.8, 4.2), int(rng.integers(1 << 30)))
+    world = World(
+        look,
+        RoadShape(waves),
+        start,
+        end,
+        lane,
+        half_road,
+        half_road + rng.uniform(2.8, 4.2),
+        int(rng.integers(1 << 30)),
+    )
     world.crossings = list(np.arange(start + rng.uniform(15, 60), end, rng.uniform(70, 110)))
     for side in (-1, 1):
         _add_lots(world, rng, side)
@@ -53,8 +69,9 @@ def build_world(look: Look, rng: np.random.Generator, start: float, end: float,
     return world
 
 
-def _steps(rng: np.random.Generator, start: float, end: float,
-           gap: tuple[float, float]) -> list[float]:
+def _steps(
+    rng: np.random.Generator, start: float, end: float, gap: tuple[float, float]
+) -> list[float]:
     """Places from start to end with random gaps."""
     places, s = [], start + rng.uniform(0, gap[1])
     while s < end:
@@ -73,9 +90,16 @@ def _add_lots(world: World, rng: np.random.Generator, side: int) -> None:
             continue
         width = 7.5 if kind == 'side_street' else rng.uniform(*mix.lot_m)
         pitched = rng.uniform() < world.look.surface.pitched_roofs
-        lot = Lot(kind, side, s, s + width, int(rng.integers(1 << 16)),
-                  float(rng.choice([0.0, 0.0, 0.0, 1.2])), float(rng.uniform(2.0, 3.4)) * pitched,
-                  bool(rng.uniform() < mix.fence))
+        lot = Lot(
+            kind,
+            side,
+            s,
+            s + width,
+            int(rng.integers(1 << 16)),
+            float(rng.choice([0.0, 0.0, 0.0, 1.2])),
+            float(rng.uniform(2.0, 3.4)) * pitched,
+            bool(rng.uniform() < mix.fence),
+        )
         world.lots.append(lot)
         if kind != 'side_street' and rng.uniform() < mix.bollard_runs:
             d = side * (world.half_road + 0.3)
@@ -87,10 +111,15 @@ def _add_lots(world: World, rng: np.random.Generator, side: int) -> None:
 
 def _add_park_trees(world: World, rng: np.random.Generator, lot: Lot) -> None:
     for _ in range(int(rng.integers(3, 7))):
-        world.trees.append(Tree(rng.uniform(lot.start + 1, lot.end - 1),
-                                lot.side * (world.line + rng.uniform(3, 18)),
-                                rng.uniform(5, 11), int(rng.integers(1 << 16)),
-                                bool(rng.integers(2))))
+        world.trees.append(
+            Tree(
+                rng.uniform(lot.start + 1, lot.end - 1),
+                lot.side * (world.line + rng.uniform(3, 18)),
+                rng.uniform(5, 11),
+                int(rng.integers(1 << 16)),
+                bool(rng.integers(2)),
+            )
+        )
 
 
 def _add_street_trees(world: World, rng: np.random.Generator) -> None:
@@ -98,19 +127,38 @@ def _add_street_trees(world: World, rng: np.random.Generator) -> None:
         for s in _steps(rng, world.start, world.end, world.look.mix.tree_gap_m):
             if any(abs(s - c - 1.5) < 4 for c in world.crossings):
                 continue
-            world.trees.append(Tree(s, side * (world.half_road + 0.8), rng.uniform(4.5, 7.5),
-                                    int(rng.integers(1 << 16)), bool(rng.integers(2))))
+            world.trees.append(
+                Tree(
+                    s,
+                    side * (world.half_road + 0.8),
+                    rng.uniform(4.5, 7.5),
+                    int(rng.integers(1 << 16)),
+                    bool(rng.integers(2)),
+                )
+            )
 
 
 def _add_posts(world: World, rng: np.random.Generator, side: int) -> None:
     mix = world.look.mix
     for s in _steps(rng, world.start, world.end, mix.lamp_gap_m):
-        world.posts.append(Lamp(s, side * (world.half_road + 0.45), rng.uniform(6.0, 8.5),
-                                float(rng.choice([0.0, 1.4, 2.0]))))
+        world.posts.append(
+            Lamp(
+                s,
+                side * (world.half_road + 0.45),
+                rng.uniform(6.0, 8.5),
+                float(rng.choice([0.0, 1.4, 2.0])),
+            )
+        )
     for s in _steps(rng, world.start, world.end, mix.sign_gap_m):
-        world.posts.append(Sign(s, side * (world.half_road + rng.uniform(0.45, 0.8)),
-                                rng.uniform(2.2, 3.0), rng.uniform(0.62, 0.85),
-                                str(rng.choice(SIGN_KINDS))))
+        world.posts.append(
+            Sign(
+                s,
+                side * (world.half_road + rng.uniform(0.45, 0.8)),
+                rng.uniform(2.2, 3.0),
+                rng.uniform(0.62, 0.85),
+                str(rng.choice(SIGN_KINDS)),
+            )
+        )
 
 
 def _car_kind(rng: np.random.Generator, mix: Mix) -> str:
@@ -124,25 +172,48 @@ def _add_parked_cars(world: World, rng: np.random.Generator, side: int) -> None:
     for s in np.arange(world.start, world.end, 6.0):
         blocked = any(-5 < s - c < 8 for c in world.crossings)
         if rng.uniform() < mix.parked and not blocked:
-            world.cars.append(Car(float(s + rng.uniform(-0.4, 0.4)),
-                                  side * (world.half_road - 1.05 + rng.uniform(-0.12, 0.12)),
-                                  0.0, bool((side > 0) ^ (rng.uniform() < 0.2)),
-                                  _car_kind(rng, mix), int(rng.integers(1 << 16))))
+            world.cars.append(
+                Car(
+                    float(s + rng.uniform(-0.4, 0.4)),
+                    side * (world.half_road - 1.05 + rng.uniform(-0.12, 0.12)),
+                    0.0,
+                    bool((side > 0) ^ (rng.uniform() < 0.2)),
+                    _car_kind(rng, mix),
+                    int(rng.integers(1 << 16)),
+                )
+            )
 
 
-def _add_traffic(world: World, rng: np.random.Generator, own_speed: float,
-                 seconds: float) -> None:
+def _add_traffic(world: World, rng: np.random.Generator, own_speed: float, seconds: float) -> None:
     mix, middle = world.look.mix, world.lane / 2
-    ahead = [s for s in _steps(rng, world.start, world.start + 170, mix.lead_gap_m)
-             if s > world.start + 26]
+    ahead = [
+        s
+        for s in _steps(rng, world.start, world.start + 170, mix.lead_gap_m)
+        if s > world.start + 26
+    ]
     for s in ahead:
-        world.cars.append(Car(s, middle + rng.uniform(-0.15, 0.15),
-                              own_speed * rng.uniform(1.0, 1.12), True, _car_kind(rng, mix),
-                              int(rng.integers(1 << 16))))
+        world.cars.append(
+            Car(
+                s,
+                middle + rng.uniform(-0.15, 0.15),
+                own_speed * rng.uniform(1.0, 1.12),
+                True,
+                _car_kind(rng, mix),
+                int(rng.integers(1 << 16)),
+            )
+        )
     speed = 9.0
     for s in _steps(rng, world.start + 8, world.end + speed * seconds, mix.oncoming_gap_m):
-        world.cars.append(Car(s, -middle + rng.uniform(-0.15, 0.15), -speed, False,
-                              _car_kind(rng, mix), int(rng.integers(1 << 16))))
+        world.cars.append(
+            Car(
+                s,
+                -middle + rng.uniform(-0.15, 0.15),
+                -speed,
+                False,
+                _car_kind(rng, mix),
+                int(rng.integers(1 << 16)),
+            )
+        )
 
 
 def _add_persons(world: World, rng: np.random.Generator, own_speed: float) -> None:
@@ -156,12 +227,21 @@ def _add_persons(world: World, rng: np.random.Generator, own_speed: float) -> No
             continue
         d = rng.uniform(world.half_road + 0.5, world.line - 0.4)
         pace = float(rng.choice([-1.3, -1.1, 0.0, 1.1, 1.3]))
-        world.persons.append(Person(rng.uniform(world.start, world.end),
-                                    float(d * rng.choice([-1, 1])), pace, 0.0, height, seed))
+        world.persons.append(
+            Person(
+                rng.uniform(world.start, world.end),
+                float(d * rng.choice([-1, 1])),
+                pace,
+                0.0,
+                height,
+                seed,
+            )
+        )
 
 
-def _crossing_person(world: World, rng: np.random.Generator, own_speed: float, height: float,
-                     seed: int) -> Person:
+def _crossing_person(
+    world: World, rng: np.random.Generator, own_speed: float, height: float, seed: int
+) -> Person:
     """Someone on a zebra crossing, who has left the road when the driving camera arrives."""
     s = float(rng.choice(world.crossings) + rng.uniform(0.4, 3.0))
     way, reach = float(rng.choice([-1.0, 1.0])), world.half_road + 1.6

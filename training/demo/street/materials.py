@@ -48,11 +48,15 @@ def make_materials(look: Look, view: View, seed: int = 7) -> Materials:
     shapes = [surface.trees[i % len(surface.trees)] for i in range(TREES)]
     return Materials(
         facades=tuple(make_facade(rng, look) for _ in range(FACADES)),
-        trees=tuple(tree_sprite(rng, leaf, shape, surface.leaf_contrast, surface.leaf_density)
-                    for leaf, shape in zip(leaves, rng.permutation(shapes), strict=True)),
+        trees=tuple(
+            tree_sprite(rng, leaf, shape, surface.leaf_contrast, surface.leaf_density)
+            for leaf, shape in zip(leaves, rng.permutation(shapes), strict=True)
+        ),
         hedges=tuple(hedge_texture(rng, leaf, surface.leaf_contrast) for leaf in palette.leaves),
-        fences=tuple(fence_texture(rng, wood, boards) for boards, wood in
-                     zip((True, False), palette.fence, strict=True)),
+        fences=tuple(
+            fence_texture(rng, wood, boards)
+            for boards, wood in zip((True, False), palette.fence, strict=True)
+        ),
         backdrops=tuple(make_backdrop(rng, look, view) for _ in range(BACKDROPS)),
         ground=_ground_tile(rng, look),
     )

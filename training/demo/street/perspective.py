@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEAR_M = 0.7      # nothing is projected from nearer than this
-SIGHT_M = 500.0   # from here on the road is taken as straight
+NEAR_M = 0.7  # nothing is projected from nearer than this
+SIGHT_M = 500.0  # from here on the road is taken as straight
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class View:
 
     width: int
     height: int
-    focal: float       # [px]
-    cx: float          # [px]
-    cy: float          # [px]
-    eye_m: float = 1.45   # height above the road [m]
+    focal: float  # [px]
+    cx: float  # [px]
+    cy: float  # [px]
+    eye_m: float = 1.45  # height above the road [m]
 
     @classmethod
     def of_size(cls, width: int, height: int) -> View:
@@ -34,8 +34,13 @@ class View:
 
     def padded(self, columns: int, rows: int) -> View:
         """The same camera with a wider frame: columns and rows more on each side."""
-        return replace(self, width=self.width + 2 * columns, height=self.height + 2 * rows,
-                       cx=self.cx + columns, cy=self.cy + rows)
+        return replace(
+            self,
+            width=self.width + 2 * columns,
+            height=self.height + 2 * rows,
+            cx=self.cx + columns,
+            cy=self.cy + rows,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,12 @@ class RoadShape:
 
     def slope(self, s: float) -> float:
         """Heading of the road at s against its mean direction (small angle) [rad]."""
-        return float(sum(a * 2 * np.pi / length * np.cos(2 * np.pi * s / length + phase)
-                         for a, length, phase in self.waves))
+        return float(
+            sum(
+                a * 2 * np.pi / length * np.cos(2 * np.pi * s / length + phase)
+                for a, length, phase in self.waves
+            )
+        )
 
 
 class Perspective:
@@ -68,8 +77,9 @@ class Perspective:
         pitch_px: how far the horizon moved down with the car's nodding [px].
     """
 
-    def __init__(self, view: View, road: RoadShape, s: float, d: float,
-                 pitch_px: float = 0.0) -> None:
+    def __init__(
+        self, view: View, road: RoadShape, s: float, d: float, pitch_px: float = 0.0
+    ) -> None:
         self.view = replace(view, cy=view.cy + pitch_px)
         self.road, self.s, self.d = road, s, d
         self.heading = road.slope(s)

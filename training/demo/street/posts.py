@@ -14,8 +14,13 @@ from training.demo.street.perspective import Perspective
 from training.demo.street.shapes import Shape, ShapeBuilder, paint_shape
 from training.demo.street.world import Bollard, Lamp, Sign
 
-COLORS = {'red': (188.0, 32.0, 36.0), 'blue': (32.0, 84.0, 168.0), 'white': (238.0, 238.0, 234.0),
-          'black': (24.0, 24.0, 26.0), 'yellow': (240.0, 196.0, 40.0)}
+COLORS = {
+    'red': (188.0, 32.0, 36.0),
+    'blue': (32.0, 84.0, 168.0),
+    'white': (238.0, 238.0, 234.0),
+    'black': (24.0, 24.0, 26.0),
+    'yellow': (240.0, 196.0, 40.0),
+}
 
 
 def paint_lamp(canvas: Canvas, perspective: Perspective, look: Look, lamp: Lamp) -> None:
@@ -32,12 +37,24 @@ def _lamp_shape(height: float, arm: float, inward: float) -> Shape:
     builder.upright(0.0, (0, 0.9), 0.14, 'post', 0.9, POLE)
     start, end, lift = -inward * 0.22, inward * max(arm, 0.22), 0.0
     if arm:
-        builder.face(0.0, [0, end, end, 0],
-                     [height, height + 0.25, height + 0.13, height - 0.12], 'post', 1.0, POLE)
+        builder.face(
+            0.0,
+            [0, end, end, 0],
+            [height, height + 0.25, height + 0.13, height - 0.12],
+            'post',
+            1.0,
+            POLE,
+        )
         start, lift = end - inward * 0.7, 0.2
     top = height + lift
-    builder.face(0.0, [start, end, end, start], [top + 0.12, top + 0.12, top - 0.08, top - 0.08],
-                 'post', 0.85, POLE)
+    builder.face(
+        0.0,
+        [start, end, end, start],
+        [top + 0.12, top + 0.12, top - 0.08, top - 0.08],
+        'post',
+        0.85,
+        POLE,
+    )
     return builder.build()
 
 
@@ -76,15 +93,17 @@ class _Plate:
     def __init__(self, builder: ShapeBuilder, height: float, half: float) -> None:
         self._builder, self._height, self._half = builder, height, half
 
-    def ring(self, corners: int, turn: float, share: float, color: str,
-             label: int | None = None) -> None:
+    def ring(
+        self, corners: int, turn: float, share: float, color: str, label: int | None = None
+    ) -> None:
         radius = share * self._half
         self._builder.disc(0.0, self._height, (radius, radius), color, 1.0, label, corners, turn)
 
     def bar(self, width: float, height: float, color: str, label: int | None = None) -> None:
         half = height * self._half
-        self._builder.upright(0.0, (self._height - half, self._height + half),
-                              width * self._half, color, 1.0, label)
+        self._builder.upright(
+            0.0, (self._height - half, self._height + half), width * self._half, color, 1.0, label
+        )
 
 
 def _limit(plate: _Plate) -> None:
@@ -125,6 +144,11 @@ def _stop(plate: _Plate) -> None:
 
 
 PLATES: dict[str, Callable[[_Plate], None]] = {
-    'limit': _limit, 'ban': _ban, 'warning': _warning, 'duty': _duty, 'parking': _parking,
-    'priority': _priority, 'stop': _stop,
+    'limit': _limit,
+    'ban': _ban,
+    'warning': _warning,
+    'duty': _duty,
+    'parking': _parking,
+    'priority': _priority,
+    'stop': _stop,
 }

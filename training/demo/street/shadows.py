@@ -11,11 +11,12 @@ from training.demo.street.perspective import Perspective
 from training.demo.street.vehicles import SIZES
 from training.demo.street.world import Bollard, Lamp, World
 
-REACH_M = 90.0      # shadows farther than this are not drawn
+REACH_M = 90.0  # shadows farther than this are not drawn
 
 
-def shadow_mask(canvas: Canvas, perspective: Perspective, world: World, first: int,
-                seconds: float) -> NDArray[np.float32]:
+def shadow_mask(
+    canvas: Canvas, perspective: Perspective, world: World, first: int, seconds: float
+) -> NDArray[np.float32]:
     """How shaded each ground pixel is, float32 (rows from first on, W), 0..1 and above in contact.
 
     Args:
@@ -39,32 +40,60 @@ def shadow_mask(canvas: Canvas, perspective: Perspective, world: World, first: i
             height = 0.95 if isinstance(post, Bollard) else post.height
             tip = np.array([post.s, post.d]) + reach * height
             width_m = 0.07 if isinstance(post, Lamp) else 0.04
-            _fill(mask, perspective, first, np.array([post.s, post.s, tip[0], tip[0]]),
-                  np.array([post.d - width_m, post.d + width_m, tip[1] + width_m,
-                            tip[1] - width_m]), 140)
+            _fill(
+                mask,
+                perspective,
+                first,
+                np.array([post.s, post.s, tip[0], tip[0]]),
+                np.array([post.d - width_m, post.d + width_m, tip[1] + width_m, tip[1] - width_m]),
+                140,
+            )
     mask = cv2.blur(mask, (5, 5))
     _shade_movers(mask, perspective, world, first, seconds, reach)
     return cv2.blur(mask, (3, 3)).astype(np.float32) / 160.0
 
 
-def _fill(mask: NDArray[np.uint8], perspective: Perspective, first: int,
-          s: NDArray[np.float64], d: NDArray[np.float64], dark: int) -> None:
+def _fill(
+    mask: NDArray[np.uint8],
+    perspective: Perspective,
+    first: int,
+    s: NDArray[np.float64],
+    d: NDArray[np.float64],
+    dark: int,
+) -> None:
     if s.max() < perspective.s + 0.8:
         return
     points = perspective.points(s, d, 0.0) - [0, first]
     cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], dark, cv2.LINE_8, 4)
 
 
-def _blob(mask: NDArray[np.uint8], perspective: Perspective, first: int,
-          middle: NDArray[np.float64], size: NDArray[np.float64], dark: int) -> None:
+def _blob(
+    mask: NDArray[np.uint8],
+    perspective: Perspective,
+    first: int,
+    middle: NDArray[np.float64],
+    size: NDArray[np.float64],
+    dark: int,
+) -> None:
     turn = np.arange(14) * 2 * np.pi / 14
     wobble = 1 + 0.16 * np.sin(3 * turn + middle[0]) + 0.1 * np.cos(5 * turn + middle[1])
-    _fill(mask, perspective, first, middle[0] + size[0] * wobble * np.cos(turn),
-          middle[1] + size[1] * wobble * np.sin(turn), dark)
+    _fill(
+        mask,
+        perspective,
+        first,
+        middle[0] + size[0] * wobble * np.cos(turn),
+        middle[1] + size[1] * wobble * np.sin(turn),
+        dark,
+    )
 
 
-def _shade_houses(mask: NDArray[np.uint8], perspective: Perspective, world: World, first: int,
-                  reach: NDArray[np.float64]) -> None:
+def _shade_houses(
+    mask: NDArray[np.uint8],
+    perspective: Perspective,
+    world: World,
+    first: int,
+    reach: NDArray[np.float64],
+) -> None:
     """A house on the sunny side lays its outline over sidewalk and road."""
     toward = 1 if reach[1] > 0 else -1
     for lot in world.lots:
@@ -78,13 +107,25 @@ def _shade_houses(mask: NDArray[np.uint8], perspective: Perspective, world: Worl
         _fill(mask, perspective, first, s, d + np.array([0, 1, 1, 0]) * height * reach[1], 150)
 
 
-def _shade_movers(mask: NDArray[np.uint8], perspective: Perspective, world: World, first: int,
-                  seconds: float, reach: NDArray[np.float64]) -> None:
+def _shade_movers(
+    mask: NDArray[np.uint8],
+    perspective: Perspective,
+    world: World,
+    first: int,
+    seconds: float,
+    reach: NDArray[np.float64],
+) -> None:
     for person in world.persons:
         s, d = person.place(seconds)
         if perspective.s + 1.5 < s < perspective.s + 45:
-            _blob(mask, perspective, first, np.array([s, d]) + reach * 0.5,
-                  np.array([0.22, 0.22]) + np.abs(reach) * 0.5, 140)
+            _blob(
+                mask,
+                perspective,
+                first,
+                np.array([s, d]) + reach * 0.5,
+                np.array([0.22, 0.22]) + np.abs(reach) * 0.5,
+                140,
+            )
     for car in world.cars:
         s = car.place(seconds)
         if perspective.s - 2 < s < perspective.s + REACH_M:

@@ -28,8 +28,9 @@ class Mipmap:
         return self.levels[min(max(step, 0), len(self.levels) - 1)]
 
 
-def cloud_noise(rng: np.random.Generator, size: int, octaves: int = 5,
-                coarse: int = 4) -> NDArray[np.float32]:
+def cloud_noise(
+    rng: np.random.Generator, size: int, octaves: int = 5, coarse: int = 4
+) -> NDArray[np.float32]:
     """Soft noise that tiles: float32 (size, size), mean 0, standard deviation 1.
 
     Args:
@@ -45,12 +46,17 @@ def cloud_noise(rng: np.random.Generator, size: int, octaves: int = 5,
         step = size / cells
         matrix = np.array([[step, 0, -2 * step + step / 2], [0, step, -2 * step + step / 2]])
         layer = cv2.warpAffine(grid, matrix, (size, size), flags=cv2.INTER_CUBIC)
-        total += layer * 0.55 ** octave
+        total += layer * 0.55**octave
     return (total - total.mean()) / total.std()
 
 
-def tree_sprite(rng: np.random.Generator, leaf: tuple[float, float, float], shape: str,
-                contrast: float, density: float) -> Mipmap:
+def tree_sprite(
+    rng: np.random.Generator,
+    leaf: tuple[float, float, float],
+    shape: str,
+    contrast: float,
+    density: float,
+) -> Mipmap:
     """A tree with its trunk, foot at the lower edge, premultiplied RGBA (416, 320, 4).
 
     Args:
@@ -79,13 +85,19 @@ def tree_sprite(rng: np.random.Generator, leaf: tuple[float, float, float], shap
     return Mipmap(picture)
 
 
-def _draw_trunk(rng: np.random.Generator, picture: NDArray[np.uint8],
-                crown: tuple[int, int], ry: int, branches: int) -> None:
+def _draw_trunk(
+    rng: np.random.Generator,
+    picture: NDArray[np.uint8],
+    crown: tuple[int, int],
+    ry: int,
+    branches: int,
+) -> None:
     cx, cy = crown
     bark = np.array([92, 74, 58]) * rng.uniform(0.75, 1.1)
     foot, top = 10.0, 6.0
-    trunk = np.array([[cx - foot, 416], [cx - top, cy + ry * 0.3], [cx + top, cy + ry * 0.3],
-                      [cx + foot, 416]])
+    trunk = np.array(
+        [[cx - foot, 416], [cx - top, cy + ry * 0.3], [cx + top, cy + ry * 0.3], [cx + foot, 416]]
+    )
     cv2.fillPoly(picture, [trunk.astype(np.int32)], (*bark.tolist(), 255), cv2.LINE_AA)
     shade = np.array([[cx + 2, 416], [cx + 1, cy], [cx + top, cy], [cx + foot, 416]])
     cv2.fillPoly(picture, [shade.astype(np.int32)], (*(bark * 0.7).tolist(), 255), cv2.LINE_AA)
@@ -95,24 +107,47 @@ def _draw_trunk(rng: np.random.Generator, picture: NDArray[np.uint8],
         cv2.line(picture, start, end, (*(bark * 0.85).tolist(), 255), 5, cv2.LINE_AA)
 
 
-def _draw_clump(rng: np.random.Generator, picture: NDArray[np.uint8],
-                place: tuple[float, float], size: float, light: float,
-                leaf: tuple[float, float, float], contrast: float) -> None:
+def _draw_clump(
+    rng: np.random.Generator,
+    picture: NDArray[np.uint8],
+    place: tuple[float, float],
+    size: float,
+    light: float,
+    leaf: tuple[float, float, float],
+    contrast: float,
+) -> None:
     """One tuft: a soft blob with a few bright leaves on its sunny side."""
     base = np.asarray(leaf) * (1 + contrast * (light + rng.normal(0, 0.12)))
-    cv2.ellipse(picture, (int(place[0]), int(place[1])), (int(size), int(size * 0.8)),
-                rng.uniform(-40, 40), 0, 360, (*np.clip(base, 0, 255).tolist(), 255), -1,
-                cv2.LINE_AA)
+    cv2.ellipse(
+        picture,
+        (int(place[0]), int(place[1])),
+        (int(size), int(size * 0.8)),
+        rng.uniform(-40, 40),
+        0,
+        360,
+        (*np.clip(base, 0, 255).tolist(), 255),
+        -1,
+        cv2.LINE_AA,
+    )
     for _ in range(9):
         spot = np.array(place) + rng.normal(0, 0.62, 2) * size
         tone = np.clip(base * rng.uniform(1 - 0.4 * contrast, 1 + 0.45 * contrast), 0, 255)
-        cv2.ellipse(picture, (int(spot[0]), int(spot[1])),
-                    (int(rng.uniform(2, 5)), int(rng.uniform(2, 4))), rng.uniform(0, 180),
-                    0, 360, (*tone.tolist(), 255), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            picture,
+            (int(spot[0]), int(spot[1])),
+            (int(rng.uniform(2, 5)), int(rng.uniform(2, 4))),
+            rng.uniform(0, 180),
+            0,
+            360,
+            (*tone.tolist(), 255),
+            -1,
+            cv2.LINE_AA,
+        )
 
 
-def hedge_texture(rng: np.random.Generator, leaf: tuple[float, float, float],
-                  contrast: float) -> Mipmap:
+def hedge_texture(
+    rng: np.random.Generator, leaf: tuple[float, float, float], contrast: float
+) -> Mipmap:
     """A clipped hedge seen from the side, uint8 (48, 256, 3)."""
     noise = cloud_noise(rng, 256, octaves=5, coarse=16)[:48]
     height = np.linspace(0.35, -0.45, 48, dtype=np.float32)[:, None]
@@ -120,21 +155,22 @@ def hedge_texture(rng: np.random.Generator, leaf: tuple[float, float, float],
     return Mipmap(np.clip(np.asarray(leaf) * tone[..., None], 0, 255).astype(np.uint8))
 
 
-def fence_texture(rng: np.random.Generator, wood: tuple[float, float, float],
-                  boards: bool) -> Mipmap:
+def fence_texture(
+    rng: np.random.Generator, wood: tuple[float, float, float], boards: bool
+) -> Mipmap:
     """A fence seen from the side, uint8 (64, 320, 3): standing boards, or lying rails."""
     picture = np.empty((64, 320, 3), np.float32)
     picture[:] = wood
     if boards:
         for x in range(0, 320, 10):
-            picture[:, x:x + 10] *= rng.uniform(0.88, 1.1)
-            picture[:, x:x + 2] *= 0.55
+            picture[:, x : x + 10] *= rng.uniform(0.88, 1.1)
+            picture[:, x : x + 2] *= 0.55
         picture[12:16] *= 0.8
         picture[48:52] *= 0.8
     else:
         for y in (0, 16, 32, 48):
-            picture[y:y + 4] *= 1.12
-            picture[y + 10:y + 16] *= 0.5
+            picture[y : y + 4] *= 1.12
+            picture[y + 10 : y + 16] *= 0.5
         for x in range(0, 320, 80):
-            picture[:, x:x + 8] = np.asarray(wood) * 0.8
+            picture[:, x : x + 8] = np.asarray(wood) * 0.8
     return Mipmap(np.clip(picture, 0, 255).astype(np.uint8))

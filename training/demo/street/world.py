@@ -14,13 +14,13 @@ SIGN_KINDS = ('limit', 'ban', 'warning', 'duty', 'parking', 'priority', 'stop')
 class Lot:
     """A stretch beside the road. side is -1 (left) or 1 (right)."""
 
-    kind: str            # 'building', 'park' or 'side_street'
+    kind: str  # 'building', 'park' or 'side_street'
     side: int
-    start: float         # [m] along the road
+    start: float  # [m] along the road
     end: float
-    choice: int          # which facade, fence or hedge
-    setback: float       # from the sidewalk's outer edge [m]
-    roof_m: float        # height of the pitched roof, 0 = flat
+    choice: int  # which facade, fence or hedge
+    setback: float  # from the sidewalk's outer edge [m]
+    roof_m: float  # height of the pitched roof, 0 = flat
     fenced: bool
 
 
@@ -42,7 +42,7 @@ class Lamp:
     s: float
     d: float
     height: float
-    arm: float           # length [m]; 0 = the lamp sits on the post
+    arm: float  # length [m]; 0 = the lamp sits on the post
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Sign:
 
     s: float
     d: float
-    height: float        # of the sign's middle [m]
-    size: float          # edge or diameter [m]
-    kind: str            # one of SIGN_KINDS
+    height: float  # of the sign's middle [m]
+    size: float  # edge or diameter [m]
+    kind: str  # one of SIGN_KINDS
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Car:
     d: float
     speed: float
     forward: bool
-    kind: str            # 'hatch', 'sedan', 'suv' or 'van'
-    choice: int          # which colour
+    kind: str  # 'hatch', 'sedan', 'suv' or 'van'
+    choice: int  # which colour
 
     def place(self, seconds: float) -> float:
         """Where it is after so many seconds [m]."""
@@ -92,7 +92,7 @@ class Person:
     speed: float
     cross_speed: float
     height: float
-    seed: int            # clothes and gait
+    seed: int  # clothes and gait
     reach: float = 99.0
 
     def place(self, seconds: float) -> tuple[float, float]:
