@@ -78,7 +78,7 @@ def test_a_bag_played_as_a_camera_is_recorded_whole(
     assert {topic for topic, _, _ in messages} == {'/camera/image_raw'}
     assert all(m.header.frame_id == 'front' for _, _, m in messages)
     assert all(before_ns < stamp_ns(m) <= at_ns for _, at_ns, m in messages)
-    assert 0.4 < (messages[-1][1] - messages[0][1]) / 1e9 < 1.5
+    assert 0.3 < (messages[-1][1] - messages[0][1]) / 1e9 < 3
     assert [path.name for path in out.parent.glob('.*partial')] == []
 
 

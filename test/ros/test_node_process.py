@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros_wheels')
 
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,8 +25,9 @@ Start = Callable[..., 'subprocess.Popen[str]']
 
 
 def wait_for_node(graph: Any) -> None:
-    """Wait until a node of another process has subscribed to its camera."""
-    graph.spin_until(lambda: graph.peer.count_subscribers('/image') > 0)
+    """Wait until a node of another process spins."""
+    reports = graph.listen('/diagnostics', DiagnosticArray)
+    graph.spin_until(lambda: reports)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
