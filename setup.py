@@ -70,7 +70,7 @@ setup(
         'test': ['hypothesis', 'mypy', 'pytest<8.4', 'ruff', 'types-PyYAML'],
         # Enough of ROS 2 Jazzy for the demo and the tests on a machine without ROS. Keep it in
         # a virtual environment of its own: it starts every Python there twice.
-        'ros_wheels': [
+        'ros-wheels': [
             'ros-jazzy-diagnostic-msgs==5.3.6',
             'ros-jazzy-rclpy==7.1.6',
             'ros-jazzy-rmw-fastrtps-cpp==8.4.3',

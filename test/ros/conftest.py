@@ -19,7 +19,7 @@ from ros.tiny_segmenter import TinySegmenter
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 15.0
 NO_ROS = (
-    'rclpy is missing: source a ROS 2 installation, or install the extra ros_wheels '
+    'rclpy is missing: source a ROS 2 installation, or install the extra ros-wheels '
     '(ros-jazzy-rclpy, ros-jazzy-rmw-fastrtps-cpp, ros-jazzy-sensor-msgs, ...)'
 )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros_wheels')
+pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros-wheels')
 rosbags_typesys = pytest.importorskip('rosbags.typesys', reason='needs rosbags')
 
 from rclpy.qos import ReliabilityPolicy

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros_wheels')
+pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros-wheels')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.parameter import Parameter

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros_wheels')
+pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros-wheels')
 
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
