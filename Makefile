@@ -46,7 +46,7 @@ $(ROS_VENV)/.ready: $(VENV)/.ready
 	$(PYTHON) -m venv $(ROS_VENV)
 	$(ROS_VENV)/bin/python -m pip install --upgrade pip
 	$(ROS_VENV)/bin/python -m pip install $$($(VENV)/bin/python -c \
-	  'from importlib.metadata import requires; print(*[r.partition(";")[0].strip() for r in requires("hrda_ros") if "ros_wheels" in r])')
+	  'from importlib.metadata import requires; print(*[r.partition(";")[0].strip() for r in requires("hrda_ros") if "ros-wheels" in r])')
 	$(VENV)/bin/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
 	  > $$($(ROS_VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/hrda_environment.pth
 	touch $@
