@@ -31,6 +31,8 @@ from training.validation_frames import ValidationFrames
 SCORED_FRAMES = 24
 SHOWN_FRAMES = 3
 ALPHA = 0.65
+PANEL_IN, BARS_IN, DPI = 4.0, 2.6, 100
+"""Width of a picture and height of the bars [inches], and pixels per inch."""
 COLUMNS = (
     'camera image',
     'true labels',
@@ -147,14 +149,16 @@ def _heat(values: Uint8Array, colormap: str) -> Uint8Array:
 def _png(found: Findings) -> bytes:
     """The figure: bars per class on top, then one column of pictures per shown frame."""
     count = len(COLUMNS)
-    figure = plt.figure(figsize=(15, 5 + 2.2 * count / 2 * SHOWN_FRAMES / 1.5), dpi=100)
-    grid = figure.add_gridspec(2, 1, height_ratios=(1, 4.4), hspace=0.1)
+    panel = found.rows[0][0]
+    heights = (BARS_IN, count * PANEL_IN * panel.shape[0] / panel.shape[1])
+    figure = plt.figure(figsize=(SHOWN_FRAMES * PANEL_IN, sum(heights)), dpi=DPI)
+    grid = figure.add_gridspec(2, 1, height_ratios=heights, hspace=0.04)
     _bars(figure, grid[0], found)
-    pictures = grid[1].subgridspec(count, SHOWN_FRAMES, hspace=0.03, wspace=0.02)
+    pictures = grid[1].subgridspec(count, SHOWN_FRAMES, hspace=0.02, wspace=0.01)
     for column, panels in enumerate(found.rows):
         for row, (title, panel) in enumerate(zip(COLUMNS, panels, strict=True)):
             axes = figure.add_subplot(pictures[row, column])
-            axes.imshow(panel)
+            axes.imshow(panel, aspect='auto')
             axes.set_xticks([])
             axes.set_yticks([])
             if column == 0:
