@@ -137,9 +137,7 @@ def test_nv24_equals_the_numpy_reference(size, seed, padding):
 def test_nv12_with_the_step_of_all_planes():
     planes = np.arange(6 * 4, dtype=np.uint8).reshape(6, 4)
     usual = decode_image(message(planes, 'nv12', height=4))
-    np.testing.assert_array_equal(
-        decode_image(message(planes, 'nv12', height=4, step=6)), usual
-    )
+    np.testing.assert_array_equal(decode_image(message(planes, 'nv12', height=4, step=6)), usual)
 
 
 def mosaic_to_rgb(mosaic, pattern):

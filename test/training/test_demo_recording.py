@@ -48,8 +48,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def messages(bag: Path, topic: str) -> list:
     with AnyReader([bag]) as reader:
         connections = [c for c in reader.connections if c.topic == topic]
-        return [reader.deserialize(data, c.msgtype)
-                for c, _, data in reader.messages(connections=connections)]
+        return [
+            reader.deserialize(data, c.msgtype)
+            for c, _, data in reader.messages(connections=connections)
+        ]
 
 
 def test_a_data_set_has_a_label_for_every_image(tmp_path):
@@ -105,8 +107,10 @@ def test_an_empty_data_set_is_an_error(tmp_path):
 
 
 def test_the_bag_holds_the_asked_messages(recorded):
-    counts = {topic: len(messages(recorded[0], topic))
-              for topic in (IMAGE_TOPIC, COMPRESSED_TOPIC, INFO_TOPIC)}
+    counts = {
+        topic: len(messages(recorded[0], topic))
+        for topic in (IMAGE_TOPIC, COMPRESSED_TOPIC, INFO_TOPIC)
+    }
     assert counts == {IMAGE_TOPIC: 2, COMPRESSED_TOPIC: 4, INFO_TOPIC: 4}
 
 
@@ -117,7 +121,11 @@ def test_the_bag_is_mcap(recorded):
 def test_raw_images_are_rgb8_of_the_right_size(recorded):
     message = messages(recorded[0], IMAGE_TOPIC)[0]
     assert (message.encoding, message.height, message.width, message.step) == (
-        'rgb8', 128, 256, 768)
+        'rgb8',
+        128,
+        256,
+        768,
+    )
     assert len(message.data) == 128 * 768
 
 
@@ -130,10 +138,12 @@ def test_compressed_images_show_the_raw_ones(recorded):
 
 
 def test_stamps_run_at_the_rate(recorded):
-    stamps = [m.header.stamp.sec * 10 ** 9 + m.header.stamp.nanosec
-              for m in messages(recorded[0], COMPRESSED_TOPIC)]
+    stamps = [
+        m.header.stamp.sec * 10**9 + m.header.stamp.nanosec
+        for m in messages(recorded[0], COMPRESSED_TOPIC)
+    ]
     assert stamps == stamps_ns(DRIVE)
-    assert np.abs(np.diff(stamps) - 10 ** 8).max() < 5 * 10 ** 6
+    assert np.abs(np.diff(stamps) - 10**8).max() < 5 * 10**6
 
 
 def test_labels_are_named_by_stamp(recorded):

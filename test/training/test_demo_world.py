@@ -63,8 +63,9 @@ def test_poles_are_mostly_a_few_pixels_wide(large_frames):
     assert np.median(runs) <= 5
 
 
-@pytest.mark.parametrize(('label', 'low', 'high'), [(SIGN, 5, 13), (PERSON, 3, 9)],
-                         ids=['sign', 'person'])
+@pytest.mark.parametrize(
+    ('label', 'low', 'high'), [(SIGN, 5, 13), (PERSON, 3, 9)], ids=['sign', 'person']
+)
 def test_distant_small_things_are_there(large_frames, label, low, high):
     found = 0
     for frame in large_frames:
@@ -81,7 +82,7 @@ def test_half_resolution_loses_a_far_post_that_full_resolution_has():
     paint_lamp(canvas, perspective, SIMULATOR, Lamp(60.0, 8.0, 7.0, 0.0))
     row = canvas.labels[150] == POLE
     full = (canvas.labels == POLE).astype(np.float32)
-    context = cv2.resize(full, (128, 64), interpolation=cv2.INTER_AREA)   # the context's logits
+    context = cv2.resize(full, (128, 64), interpolation=cv2.INTER_AREA)  # the context's logits
     assert 1 <= row.sum() <= 3
     assert (context >= 0.5).sum() == 0
 
@@ -112,7 +113,7 @@ def test_haze_hides_far_colours():
 def test_the_lens_bends_image_and_labels_alike():
     camera = Camera(LENS, *SMALL)
     view = camera.scene_view
-    y, x = np.mgrid[:view.height, :view.width]
+    y, x = np.mgrid[: view.height, : view.width]
     labels = ((x // 12 + y // 12) % 9).astype(np.uint8)
     image = np.repeat(labels[..., None] * 25, 3, axis=2)
     bent = camera.capture(Frame(image, labels), np.random.default_rng(0))
@@ -130,8 +131,9 @@ def test_the_lens_is_the_one_that_camera_info_describes():
     place = np.array([view.cx, view.cy]) + view.focal * point[0, :2]
     cv2.circle(image, np.rint(place).astype(int).tolist(), 3, (255, 255, 255), -1)
     bent = camera.capture(Frame(image, image[..., 0]), np.random.default_rng(0)).image[..., 0]
-    expected = cv2.projectPoints(point, np.zeros(3), np.zeros(3), camera.matrix,
-                                 camera.distortion)[0].reshape(2)
+    expected = cv2.projectPoints(
+        point, np.zeros(3), np.zeros(3), camera.matrix, camera.distortion
+    )[0].reshape(2)
     ys, xs = np.nonzero(bent > 127)
     assert np.abs([xs.mean(), ys.mean()] - expected).max() < 1.0
 
@@ -145,7 +147,7 @@ def test_the_lens_shows_no_empty_corners():
 def test_simulator_and_camera_look_different():
     simulator = np.mean([snapshot(SIMULATOR, 0, i, SMALL).image.mean((0, 1)) for i in range(4)], 0)
     camera = np.mean([snapshot(CAMERA, 0, i, SMALL).image.mean((0, 1)) for i in range(4)], 0)
-    assert (camera[0] - camera[2]) - (simulator[0] - simulator[2]) > 15   # a warmer picture
+    assert (camera[0] - camera[2]) - (simulator[0] - simulator[2]) > 15  # a warmer picture
 
 
 def test_a_drive_moves_forward_and_keeps_its_lane():
