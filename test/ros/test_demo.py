@@ -19,7 +19,7 @@ pytest.importorskip(
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (
     *('--simulator-frames', '4', '--training-frames', '4', '--evaluation-frames', '3'),
-    *('--source-steps', '2', '--adapt-steps', '2', '--camera-hz', '0.5'),
+    *('--start-steps', '2', '--adapt-steps', '2', '--camera-hz', '0.5'),
 )
 
 

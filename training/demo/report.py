@@ -28,7 +28,7 @@ from training.run_folder import write_text
 from training.scores import Scores
 from training.validation_frames import ValidationFrames
 
-SCORED_FRAMES = 24
+SCORED_FRAMES = 16
 SHOWN_FRAMES = 3
 ALPHA = 0.65
 PANEL_IN, BARS_IN, DPI = 4.0, 2.6, 100
@@ -37,10 +37,10 @@ COLUMNS = (
     'camera image',
     'true labels',
     'source-only',
-    'adapted: context alone',
-    'adapted: detail alone',
+    'context alone',
+    'detail alone',
     'scale attention',
-    'adapted: fused',
+    'adapted (fused)',
     'confidence',
 )
 
@@ -57,6 +57,7 @@ class ReportInputs:
         labels: folder of their true labels.
         recording: bag of what came back over the wire.
         camera_hz: rate at which the camera was played [Hz].
+        start_steps: training steps that both models have in common.
     """
 
     models: dict[str, Path]
@@ -64,6 +65,7 @@ class ReportInputs:
     labels: Path
     recording: Path
     camera_hz: float
+    start_steps: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Findings:
         topics: figures of the recorded topics.
         wire: the last overlay that came over the wire.
         camera_hz: rate of the camera [Hz].
+        start_steps: training steps that both models have in common.
     """
 
     scores: dict[str, Scores]
@@ -85,6 +88,7 @@ class Findings:
     topics: list[TopicFigures]
     wire: Uint8Array
     camera_hz: float
+    start_steps: int
 
 
 def write_report(output: Path, inputs: ReportInputs, display: Display) -> None:
@@ -119,6 +123,7 @@ def _find(inputs: ReportInputs, display: Display) -> Findings:
         topics=topic_figures(inputs.recording),
         wire=last_image(inputs.recording, '/segmentation/overlay'),
         camera_hz=inputs.camera_hz,
+        start_steps=inputs.start_steps,
     )
 
 
@@ -181,7 +186,7 @@ def _bars(figure: Figure, place: object, found: Findings) -> None:
     axes.set_xticks([i + width / 2 for i in range(len(names))], names, fontsize=9)
     axes.set_ylabel('IoU [%]')
     axes.set_ylim(0, 100)
-    axes.legend(loc='upper left', ncols=2, frameon=False)
+    axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     axes.spines[['top', 'right']].set_visible(False)
 
 
@@ -223,7 +228,7 @@ def _sentences(found: Findings) -> list[str]:
         f'{after.images} frames of a drive on another street, used for nothing but these scores.',
         f'mIoU {before.miou * 100:.1f} source-only, {after.miou * 100:.1f} adapted '
         f'({(after.miou - before.miou) * 100:+.1f}).',
-        f'Training steps: {steps}; the adapted network starts from the source-only one.',
+        f'Both start from the same {found.start_steps} steps on the simulator; then: {steps} steps.',
         f'The camera played at {found.camera_hz:g} Hz; the node takes the newest frame and drops '
         'those it has no time for. Latency: from the camera stamp to the receipt.',
     ]

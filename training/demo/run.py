@@ -37,17 +37,17 @@ class DemoSettings:
         training_frames: camera frames of the drive that is learnt from.
         evaluation_frames: camera frames of the other drive, which is scored and played.
         every: one extracted frame per this time.
-        source_steps: training steps on the simulator alone.
-        adapt_steps: self-training steps after that.
+        start_steps: training steps on the simulator that both networks start from.
+        adapt_steps: steps after that: on the simulator alone, and of self-training.
         camera_hz: rate at which the evaluation drive is played to the node [Hz].
     """
 
-    simulator_frames: int = 160
-    training_frames: int = 160
+    simulator_frames: int = 128
+    training_frames: int = 120
     evaluation_frames: int = 48
     every: str = '0.2s'
-    source_steps: int = 500
-    adapt_steps: int = 300
+    start_steps: int = 300
+    adapt_steps: int = 200
     camera_hz: float = 2.0
 
 
@@ -132,14 +132,17 @@ class Demo:
             'target.root': self.output / 'frames' / 'training',
             'model.encoder_weights': imagenet_weights(),
         }
-        source = {'method': 'source_only', 'loop.iterations': s.source_steps}
-        self._train_once(
-            models['source-only'].parent, common | source, fingerprint(source, *world)
-        )
-        adapt = {'loop.iterations': s.adapt_steps, 'model.start_from': models['source-only']}
+        start = self.output / 'start' / 'model.safetensors'
+        alone = {'method': 'source_only', 'loop.iterations': s.start_steps}
+        self._train_once(start.parent, common | alone, fingerprint(alone, *world))
+        # From here on equal starts and equal steps, so that the method is the difference.
+        further = {'loop.iterations': s.adapt_steps, 'model.start_from': start}
+        inputs = fingerprint(s.adapt_steps, start, *world)
+        source_only = common | further | {'method': 'source_only'}
+        self._train_once(models['source-only'].parent, source_only, inputs)
         drive = self.output / 'drives' / 'training' / ORIGIN_FILE
-        inputs = fingerprint(asdict(s), drive, models['source-only'], *world)
-        self._train_once(models['adapted'].parent, common | adapt, inputs)
+        adapted = common | further | {'method': 'self_training'}
+        self._train_once(models['adapted'].parent, adapted, fingerprint(inputs, s.every, drive))
 
     def _train_once(self, run: Path, settings: dict[str, object], inputs: str) -> None:
         def work(again: bool) -> None:
@@ -170,6 +173,7 @@ class Demo:
             labels=self.output / 'drives' / 'evaluation_labels',
             recording=self._live.recording,
             camera_hz=self.settings.camera_hz,
+            start_steps=self.settings.start_steps,
         )
         made_from = fingerprint(*self._models.values(), self._live.recording / 'metadata.yaml')
         with displayed() as display:
