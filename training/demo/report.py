@@ -228,7 +228,8 @@ def _sentences(found: Findings) -> list[str]:
         f'{after.images} frames of a drive on another street, used for nothing but these scores.',
         f'mIoU {before.miou * 100:.1f} source-only, {after.miou * 100:.1f} adapted '
         f'({(after.miou - before.miou) * 100:+.1f}).',
-        f'Both start from the same {found.start_steps} steps on the simulator; then: {steps} steps.',
+        f'Both start from the same {found.start_steps} steps on the simulator; steps after that: '
+        f'{steps}.',
         f'The camera played at {found.camera_hz:g} Hz; the node takes the newest frame and drops '
         'those it has no time for. Latency: from the camera stamp to the receipt.',
     ]
