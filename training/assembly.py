@@ -20,6 +20,7 @@ from training.evaluate import evaluate_frames
 from training.loader import make_loader
 from training.loop import Evaluate, TrainingLoop
 from training.methods import Method, build_method
+from training.methods.settings import SelfTrainingSettings
 from training.progress import Display
 from training.reporting import Reporter
 from training.run_folder import RunFolder
@@ -180,10 +181,16 @@ def _open_source(settings: TrainSettings, classes: ClassSet, display: Display) -
         classes,
         crop_size=settings.model.context_size,
         seed=settings.loop.seed,
-        rare=None if settings.method == 'source_only' else settings.self_training,
+        rare=_rare_classes(settings),
         progress=show,
         fill=_mean_colour(settings.model),
     )
+
+
+def _rare_classes(settings: TrainSettings) -> SelfTrainingSettings | None:
+    chosen = settings.self_training
+    uniform = settings.method == 'source_only' and not chosen.source_only_rare_class_sampling
+    return None if uniform else chosen
 
 
 def _mean_colour(settings: ModelSettings) -> tuple[int, int, int]:

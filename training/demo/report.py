@@ -28,7 +28,7 @@ from training.run_folder import write_text
 from training.scores import Scores
 from training.validation_frames import ValidationFrames
 
-SCORED_FRAMES = 16
+SCORED_FRAMES = 12
 SHOWN_FRAMES = 3
 ALPHA = 0.65
 PANEL_IN, BARS_IN, DPI = 4.0, 2.6, 100

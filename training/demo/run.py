@@ -46,8 +46,8 @@ class DemoSettings:
     training_frames: int = 120
     evaluation_frames: int = 48
     every: str = '0.2s'
-    start_steps: int = 300
-    adapt_steps: int = 200
+    start_steps: int = 450
+    adapt_steps: int = 120
     camera_hz: float = 2.0
 
 

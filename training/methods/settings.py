@@ -45,6 +45,8 @@ class SelfTrainingSettings:
 
     rare_class_sampling: bool = True
     """Draw source frames by rare classes instead of uniformly."""
+    source_only_rare_class_sampling: bool = False
+    """The same where method is source_only, which is published with uniform sampling."""
     rare_class_temperature: float = 0.01
     """Smaller = rarer classes are drawn more often; greater = all classes alike."""
     rare_class_min_pixels: int = 3000
