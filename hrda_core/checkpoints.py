@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +121,13 @@ def _read(path: str | Path, take: Callable[[Any], T]) -> T:
     except FileNotFoundError as error:
         raise CheckpointError(f'{path}: no such file') from error
     except (SafetensorError, OSError) as error:
+        hint = 'copy or export it again'
+        if Path(path).is_dir():
+            hint = 'it is a folder; name the .safetensors file in it'
+        elif Path(path).suffix in ('.pth', '.pt', '.ckpt'):
+            hint = 'convert a published .pth with `hrda import`'
         raise CheckpointError(
-            f'{path}: truncated, or not a safetensors file ({error}); copy or export it again'
+            f'{path}: truncated, or not a safetensors file ({error}); {hint}'
         ) from error
 
 
@@ -142,19 +148,29 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise CheckpointError(f'{path}: no such file') from error
     except pickle.UnpicklingError as error:
+        raise CheckpointError(f'{path}: {_why_refused(str(error))}') from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError) as error:
+        reason = str(error).partition('\n')[0]
         raise CheckpointError(
-            f'{path}: refused, because reading it would run code from the file, which a '
-            f'checkpoint does not need ({str(error).splitlines()[0]}); if you trust its source, '
-            'load it with its own software and save the bare state dict with torch.save'
+            f'{path}: truncated, or not a torch checkpoint ({reason})'
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f'{path}: truncated, or not a torch checkpoint: {error}') from error
     for key in ('state_dict', 'model'):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f'{path}: holds no state dict')
     return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def _why_refused(reason: str) -> str:
+    """Why torch does not unpickle a file, without its advice to do so anyway."""
+    if not re.search(r'Unsupported (global|class)', reason):
+        return 'truncated, or not a torch checkpoint'
+    return (
+        'refused, because reading it would run code from the file, which a checkpoint does not '
+        'need; if you trust its source, load it with its own software and save the bare state '
+        'dict with torch.save'
+    )
 
 
 def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from hrda_core.checkpoints import CheckpointError, KeyReport, read_state_dict
-from hrda_core.encoders import Encoder
+from hrda_core.encoders import MIT, Encoder
 
 
 def load_encoder_weights(
@@ -49,6 +49,8 @@ def load_encoder_weights(
     report = KeyReport(tuple(used), missing, tuple(n for n in found if n not in used))
     if wrong or missing:
         detail = f'other shapes: {"; ".join(wrong[:4])}' if wrong else str(report)
+        if encoder.name in MIT and any(name.startswith('block1.') for name in found):
+            detail = 'it has the published names; convert it first with `hrda import`'
         raise CheckpointError(
             f'{path}: does not fit encoder {encoder.name!r} by {match}: {detail}'
         )

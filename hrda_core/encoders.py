@@ -71,6 +71,11 @@ def _build_pyramid(name: str, options: dict[str, object]) -> tuple[nn.Module, tu
     wanted = {'features_only': True, 'out_indices': indices}
     try:
         body = timm.create_model(timm_name, **wanted, **options)
+    except OSError as error:
+        raise ValueError(
+            f'the weights of {name!r} cannot be downloaded ({str(error).partition(chr(10))[0]}); '
+            'set model.encoder_weights to a file, or model.pretrained to false'
+        ) from error
     except TypeError:  # a family without stochastic depth
         options = {key: value for key, value in options.items() if key != 'drop_path_rate'}
         body = timm.create_model(timm_name, **wanted, **options)

@@ -169,7 +169,9 @@ class Segmenter:
         """Upload, scale, normalise and pad an image, and plan its windows."""
         _check_image(image)
         architecture = self.model.architecture
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._runtime.device)
+        # torch warns of read-only memory, such as that of a message or a PIL image.
+        image = np.require(image, requirements=['C', 'W'])
+        pixels = torch.from_numpy(image).to(self._runtime.device)
         prepared = pixels.permute(2, 0, 1)[None].float()
         scale = architecture.image_scale
         if scale != 1:

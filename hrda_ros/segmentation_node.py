@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from hrda_core.classes import ClassSet
-from hrda_core.image_codec import ImageDecodeError, decode_compressed, decode_image
+from hrda_core.image_codec import decode_compressed, decode_image
 from hrda_ros.diagnostics import PERIOD_S, DiagnosticsPublisher, judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage, steady_clock
 from hrda_ros.latest_frame import LatestFrame
@@ -162,7 +162,7 @@ class SegmentationNode(Node):
             return
         reason = str(error) or type(error).__name__
         self._statistics.count_failed(reason)
-        if isinstance(error, ImageDecodeError):
+        if isinstance(error, ValueError):  # of the decoder, or a size that cannot be segmented
             self.get_logger().error(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
         else:
             self.get_logger().error(

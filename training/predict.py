@@ -20,6 +20,8 @@ from hrda_core.segmenter import Segmentation, Segmenter
 from training.progress import displayed
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
+SOME_UNREADABLE = 3
+"""Exit code when images were left out, as of `hrda extract`."""
 KINDS = ('labels', 'confidence', 'overlay')
 
 
@@ -114,15 +116,15 @@ def run(args: Namespace) -> int:
     palette = segmenter.classes.palette
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
+        skipped = 0
         for path, name in display.track(images, 'predicting', len(images)):
-            image = _read(path)
-            write_results(folder, name, image, segmenter.segment(image), palette, args.alpha)
-        display.say(f'wrote {len(images)} x {", ".join(KINDS)} to {folder}')
-    return 0
-
-
-def _read(path: Path) -> Uint8Array:
-    try:
-        return decode_bytes(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
+            try:
+                image = decode_bytes(path.read_bytes())
+                result = segmenter.segment(image)
+            except ValueError as error:
+                skipped += 1
+                display.say(f'left out {path}: {error}')
+                continue
+            write_results(folder, name, image, result, palette, args.alpha)
+        display.say(f'wrote {len(images) - skipped} x {", ".join(KINDS)} to {folder}')
+    return SOME_UNREADABLE if skipped else 0

@@ -120,6 +120,21 @@ def test_truncated_pickle(tmp_path):
         read_state_dict(path)
 
 
+@pytest.mark.parametrize(
+    'content', [b'hello\n', b'key: value\n', bytes(range(256))], ids=['text', 'yaml', 'bytes']
+)
+def test_garbage_is_not_called_dangerous(tmp_path, content):
+    path = tmp_path / 'garbage.pth'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r'garbage\.pth: truncated, or not a torch'):
+        read_state_dict(path)
+
+
+def test_a_published_file_given_as_a_model_names_the_import(published_file):
+    with pytest.raises(CheckpointError, match='hrda import'):
+        load_model(published_file)
+
+
 @pytest.mark.parametrize('content', [[1, 2], {}, {'state_dict': {}}])
 def test_a_pickle_without_tensors(tmp_path, content):
     path = tmp_path / 'empty.pth'

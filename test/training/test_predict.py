@@ -72,10 +72,13 @@ def test_inputs_that_are_no_images(
     assert words in capsys.readouterr().err
 
 
-def test_a_damaged_image_is_named(
+def test_a_damaged_image_is_named_and_the_others_are_labelled(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / 'bad.png').write_bytes(b'\x89PNG nothing')
-    options = ['-o', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
-    assert main(['predict', str(tmp_path / 'bad.png'), *options]) == 1
-    assert 'bad.png' in capsys.readouterr().err
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    images.mkdir()
+    (images / 'a_bad.png').write_bytes(b'\x89PNG nothing')
+    cv2.imwrite(str(images / 'good.png'), np.zeros((64, 80, 3), np.uint8))
+    assert main(['predict', str(images), '-o', str(out), '--checkpoint', str(checkpoint)]) == 3
+    assert 'left out' in (told := capsys.readouterr().err) and 'a_bad.png' in told
+    assert [path.name for path in (out / 'labels').iterdir()] == ['good.png']

