@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hrda_core.classes import IGNORE
+from hrda_core.heads import resize
 
 if TYPE_CHECKING:
     from hrda_core.hrda import TrainingOutput
@@ -28,9 +29,7 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None)
         weights: float (B, H, W) or None.
         result: scalar, float32.
     """
-    logits = F.interpolate(
-        logits.float(), size=labels.shape[-2:], mode='bilinear', align_corners=False
-    )
+    logits = resize(logits.float(), (labels.shape[-2], labels.shape[-1]))
     loss = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction='none')
     return (loss if weights is None else loss * weights).mean()
 

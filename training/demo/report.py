@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from hrda_core.checkpoints import load_model
 from hrda_core.classes import Uint8Array
 from hrda_core.overlay import blend
 from hrda_core.segmenter import Segmenter
@@ -118,7 +117,7 @@ def _find(inputs: ReportInputs, display: Display) -> Findings:
     ]
     return Findings(
         scores=scores,
-        steps={title: load_model(path).step for title, path in inputs.models.items()},
+        steps={title: segmenter.model.step for title, segmenter in segmenters.items()},
         rows=rows,
         topics=topic_figures(inputs.recording),
         wire=last_image(inputs.recording, '/segmentation/overlay'),
