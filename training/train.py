@@ -93,10 +93,10 @@ def _check_file(path: Path) -> None:
         raise FileNotFoundError(f'{path}: no such settings file')
     try:
         values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f'{path}: no valid YAML: {error}') from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: no settings file (YAML text): {error}') from error
     if not isinstance(values, Mapping):
-        raise ValueError(f'{path}: holds no settings')
+        raise ValueError(f'{path}: holds no settings; copy config/train/robot.yaml and edit it')
     check_names(values, str(path))
 
 

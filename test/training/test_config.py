@@ -67,6 +67,13 @@ def test_unknown_keys_in_a_file_name_the_nearest(tmp_path: Path, text: str, near
         parse([str(file), *MINIMUM])
 
 
+def test_a_picture_is_no_settings_file(tmp_path: Path) -> None:
+    picture = tmp_path / 'some.png'
+    picture.write_bytes(b'\x89PNG\r\n\x1a\n' + bytes(range(256)))
+    with pytest.raises(ValueError, match=r'some\.png: no settings file'):
+        train.prepare_argv([str(picture)])
+
+
 def test_unknown_options_name_the_nearest() -> None:
     with pytest.raises(ValueError, match=r'loop\.batchsize; did you mean loop\.batch_size'):
         parse([*MINIMUM, '--loop.batchsize=3'])
