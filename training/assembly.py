@@ -109,6 +109,7 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
         settings.method,
         model,
         settings.self_training,
+        settings.masked_consistency,
         seed=settings.loop.seed,
         pretrained_encoder=_is_pretrained(settings.model),
     )

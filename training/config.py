@@ -21,7 +21,7 @@ import yaml
 from hrda_core.architecture import Architecture
 from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
 from training.methods import MethodName
-from training.methods.settings import SelfTrainingSettings
+from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -136,11 +136,15 @@ class TrainSettings:
     validation: ValidationSettings | None = None
     """Labelled frames to score; null = no scores."""
     method: MethodName = 'self_training'
-    """source_only learns from the simulator alone; self_training adapts to the camera."""
+    """source_only learns from the simulator alone; self_training adapts to the camera;
+    masked_consistency does so with a further loss on camera frames most of which is hidden."""
     classes: str = 'cityscapes'
     """cityscapes, synthia, or the path of a class file (YAML)."""
     model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
     self_training: SelfTrainingSettings = dataclasses.field(default_factory=SelfTrainingSettings)
+    masked_consistency: MaskedConsistencySettings = dataclasses.field(
+        default_factory=MaskedConsistencySettings
+    )
     optimiser: OptimiserSettings = dataclasses.field(default_factory=OptimiserSettings)
     loop: LoopSettings = dataclasses.field(default_factory=LoopSettings)
 

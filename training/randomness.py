@@ -13,6 +13,7 @@ class Stream(IntEnum):
     SOURCE = 0
     TARGET = 1
     METHOD = 2
+    MASK = 3
 
 
 def step_generator(seed: int, stream: Stream, step: int, slot: int = 0) -> np.random.Generator:

@@ -331,7 +331,7 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) 
 
 
 def test_unknown_method_names_those_there_are(tiny_model: HRDA) -> None:
-    with pytest.raises(ValueError, match='source_only or self_training'):
+    with pytest.raises(ValueError, match='source_only, self_training, masked_consistency'):
         build_method(
             'dacs',  # type: ignore[arg-type]
             tiny_model,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from training.methods.settings import SelfTrainingSettings
+from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     Batch = Mapping[str, Mapping[str, Any]]
     Backward = Callable[[Tensor], None]
 
-MethodName = Literal['source_only', 'self_training']
-__all__ = ['Method', 'MethodName', 'SelfTrainingSettings', 'build_method']
+MethodName = Literal['source_only', 'self_training', 'masked_consistency']
+__all__ = [
+    'MaskedConsistencySettings',
+    'Method',
+    'MethodName',
+    'SelfTrainingSettings',
+    'build_method',
+]
 
 
 class Method(Protocol):
@@ -67,6 +73,7 @@ def build_method(
     name: MethodName,
     model: HRDA,
     settings: SelfTrainingSettings,
+    masking: MaskedConsistencySettings | None = None,
     *,
     seed: int,
     pretrained_encoder: bool,
@@ -74,9 +81,10 @@ def build_method(
     """Make the method that a configuration names.
 
     Args:
-        name: 'source_only' or 'self_training'.
+        name: one of `MethodName`.
         model: the student, with its starting weights already loaded.
         settings: source-only training uses the loss weights alone.
+        masking: of masked consistency; None for the published values.
         seed: base of all random draws of the method, at least 0.
         pretrained_encoder: whether the encoder holds weights worth keeping (ImageNet, ...);
             without them the feature distance is switched off.
@@ -92,4 +100,14 @@ def build_method(
         from training.methods.self_training import SelfTraining
 
         return SelfTraining(model, settings, seed=seed, pretrained_encoder=pretrained_encoder)
-    raise ValueError(f'no method {name!r}: expected source_only or self_training')
+    if name == 'masked_consistency':
+        from training.methods.masked_consistency import MaskedConsistency
+
+        return MaskedConsistency(
+            model,
+            settings,
+            masking or MaskedConsistencySettings(),
+            seed=seed,
+            pretrained_encoder=pretrained_encoder,
+        )
+    raise ValueError(f'no method {name!r}: expected one of {", ".join(get_args(MethodName))}')

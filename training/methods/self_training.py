@@ -56,6 +56,18 @@ class StepDraws:
     blur: tuple[float, ...] | None = None
 
 
+def draw_colours(
+    settings: SelfTrainingSettings, count: int, generator: np.random.Generator
+) -> tuple[JitterDraw | None, tuple[float, ...] | None]:
+    """Jitter and blur of `count` images, each with its probability, else None (spec 3.5)."""
+    jitter = blur = None
+    if generator.uniform() < settings.jitter_probability:
+        jitter = draw_jitter(count, settings.jitter_strength, generator)
+    if generator.uniform() < settings.blur_probability:
+        blur = draw_blur(count, settings.blur_sigma, generator)
+    return jitter, blur
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Mixed images and what they are worth.
@@ -81,6 +93,10 @@ class SelfTraining:
         teacher: its slow average, which labels the target images.
         feature_encoder: the frozen starting encoder of the feature distance, or None.
         notes: sentences about choices made by itself.
+        settings: of the method.
+        supervised: the composite loss.
+        seed: base of all draws.
+        shown: what the panels of the last step show, by name.
     """
 
     def __init__(
@@ -101,9 +117,9 @@ class SelfTraining:
                 self.feature_encoder = copy.deepcopy(student.encoder).eval().requires_grad_(False)
             else:
                 self.notes = (NO_FEATURE_DISTANCE,)
-        self._supervised = SupervisedLoss(settings, student.architecture)
-        self._seed = seed
-        self._last: dict[str, Tensor] = {}
+        self.supervised = SupervisedLoss(settings, student.architecture)
+        self.seed = seed
+        self.shown: dict[str, Tensor] = {}
 
     def draw(self, images: Tensor, labels: Tensor, step: int) -> StepDraws:
         """Draw what is random at a step.
@@ -112,18 +128,13 @@ class SelfTraining:
             images: (B, 3, H, W) context crops; labels: uint8 (B, H, W) source labels.
         """
         s, count = self.settings, len(images)
-        generator = step_generator(self._seed, Stream.METHOD, step)
+        generator = step_generator(self.seed, Stream.METHOD, step)
         source_box = draw_box(self.student.architecture, images, generator)
         mix_box = draw_box(self.student.architecture, images, generator)
         classes: Chosen = ((),) * count
         if s.class_mix:
             classes = draw_classes(labels, generator, s.class_mix_scope)
-        jitter = blur = None
-        if generator.uniform() < s.jitter_probability:
-            jitter = draw_jitter(count, s.jitter_strength, generator)
-        if generator.uniform() < s.blur_probability:
-            blur = draw_blur(count, s.blur_sigma, generator)
-        return StepDraws(source_box, mix_box, classes, jitter, blur)
+        return StepDraws(source_box, mix_box, classes, *draw_colours(s, count, generator))
 
     def step(
         self, batch: Batch, step: int, backward: Backward, draws: StepDraws | None = None
@@ -150,16 +161,30 @@ class SelfTraining:
         pseudo = self.teacher.label(target_images, valid, self.settings.pseudo_threshold)
         mixture = self.mix(images, labels, target_images, pseudo, draws)
         output = self.student(mixture.images, draws.mix_box)
-        parts = self._supervised(output, mixture.labels, draws.mix_box, mixture.weights)
+        parts = self.supervised(output, mixture.labels, draws.mix_box, mixture.weights)
         backward(torch.stack(list(parts.values())).sum())
 
         losses |= {f'mix_{name}': loss for name, loss in parts.items()}
+        losses |= self.target_losses(target_images, pseudo, step, backward)
         self._remember(source, target, mixture, pseudo)
         return {**figures(losses), 'pseudo_quality': pseudo.quality}
 
+    def target_losses(
+        self, images: Tensor, pseudo: PseudoLabels, step: int, backward: Backward
+    ) -> dict[str, Tensor]:
+        """Further losses on the target images, for methods that build on this one; here none.
+
+        Args:
+            images: normalised (B, 3, H, W).
+            pseudo: what the teacher says about them.
+            step: 0-based number of the step.
+            backward: see `Method.step`.
+        """
+        return {}
+
     def _source_losses(self, images: Tensor, labels: Tensor, box: Box | None) -> dict[str, Tensor]:
         output = self.student(images, box)
-        parts = self._supervised(output, labels, box)
+        parts = self.supervised(output, labels, box)
         losses = {f'source_{name}': loss for name, loss in parts.items()}
         if self.feature_encoder is not None:
             with torch.no_grad():
@@ -195,13 +220,18 @@ class SelfTraining:
         """
         mask = mix_mask(source_labels, draws.classes)
         images = mix(mask, source_images, target_images)
-        if draws.jitter is not None:
-            coloured = colour_jitter(self.student.denormalise(images), draws.jitter)
-            images = self.student.normalise(coloured * 255)
-        if draws.blur is not None:
-            images = gaussian_blur(images, draws.blur)
+        images = self.recolour(images, draws.jitter, draws.blur)
         labels = mix(mask, source_labels, pseudo.labels)
         return Mixture(images, labels, mix(mask, torch.ones_like(pseudo.weights), pseudo.weights))
+
+    def recolour(
+        self, images: Tensor, jitter: JitterDraw | None, blur: tuple[float, ...] | None
+    ) -> Tensor:
+        """Drawn colour jitter, then drawn blur, of normalised images (B, 3, H, W)."""
+        if jitter is not None:
+            coloured = colour_jitter(self.student.denormalise(images), jitter)
+            images = self.student.normalise(coloured * 255)
+        return images if blur is None else gaussian_blur(images, blur)
 
     def _remember(
         self,
@@ -211,7 +241,7 @@ class SelfTraining:
         pseudo: PseudoLabels,
     ) -> None:
         # Clones, so that one picture does not keep a whole batch in memory.
-        self._last = {
+        self.shown |= {
             'source': source['image'][0],
             'source_label': source['label'][0],
             'target': target['image'][0],
@@ -225,7 +255,7 @@ class SelfTraining:
         colorize = self.student.classes.colorize
         return {
             name: colorize(shown.cpu().numpy()) if shown.ndim == 2 else picture(shown)
-            for name, shown in self._last.items()
+            for name, shown in self.shown.items()
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -82,6 +82,30 @@ class SelfTrainingSettings:
             )
 
 
+@dataclass(frozen=True)
+class MaskedConsistencySettings:
+    """Masked image consistency (MIC, Hoyer et al., CVPR 2023), on top of self-training."""
+
+    block_size: int = 64
+    """Side of the square blocks that are hidden [px of the context crop]."""
+    ratio: float = 0.7
+    """Probability of each block to be hidden, 0..1."""
+    weight: float = 1.0
+    """Weight of the loss on masked images, beside the source and the mixed loss."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        if self.block_size < 1:
+            raise ValueError(f'masked_consistency.block_size {self.block_size} must be at least 1')
+        if not 0 <= self.ratio <= 1:
+            raise ValueError(f'masked_consistency.ratio is {self.ratio}, expected 0..1')
+        if not self.weight > 0:
+            raise ValueError(
+                f'masked_consistency.weight {self.weight} must be above 0; method self_training '
+                'is the same without it'
+            )
+
+
 _UNIT_RANGE = (
     'detail_loss_weight',
     'ema_alpha',
