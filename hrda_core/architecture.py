@@ -24,7 +24,12 @@ class Architecture:
             all (`none`: plain DAFormer).
         context_size: side of a context crop [px of the scaled image].
         detail_size: side of a detail window [px of the scaled image].
-        context_scale: resize factor of a context crop before the encoder.
+        context_scale: resize factor of a context crop before the encoder; 1 looks at the same
+            scale twice (an ablation).
+        fixed_attention: attention of every pixel, 0 (context alone) to 1 (detail alone),
+            instead of a learned one (an ablation); None learns it.
+        detail_overlap: detail windows slide by half their size; False puts them side by side.
+        detail_blur: take from detail windows what the context scale cannot show (an ablation).
         drop_path: largest stochastic depth rate of the encoder, rising linearly.
         dropout: channel dropout before the classifiers.
         mean: RGB mean, 0..255, subtracted from images.
@@ -41,6 +46,9 @@ class Architecture:
     context_size: int = 1024
     detail_size: int = 512
     context_scale: float = 0.5
+    fixed_attention: float | None = None
+    detail_overlap: bool = True
+    detail_blur: bool = False
     drop_path: float = 0.1
     dropout: float = 0.1
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -66,6 +74,12 @@ class Architecture:
             )
         if not 0 < self.context_scale <= 1:
             raise ValueError(f'context_scale {self.context_scale} is outside (0, 1]')
+        if self.fixed_attention is not None and not 0 <= self.fixed_attention <= 1:
+            raise ValueError(f'fixed_attention {self.fixed_attention} is outside 0..1')
+        if not self.multi_resolution and (self.fixed_attention is not None or self.detail_blur):
+            raise ValueError(
+                "attention 'none' has no detail branch: leave fixed_attention and detail_blur out"
+            )
         if not 0.1 <= self.image_scale <= 10:
             raise ValueError(f'image_scale {self.image_scale} is outside 0.1..10')
         if min(self.std) <= 0:

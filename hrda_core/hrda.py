@@ -42,6 +42,7 @@ class TrainingOutput(NamedTuple):
         detail: (B, C, box / 4) logits of the detail box, or None.
         attention: (B, C or 1, h, w), masked to the box, or None.
         features: four encoder maps of the resized context crop.
+        detail_features: four encoder maps of the detail box, or None.
     """
 
     fused: Tensor
@@ -49,6 +50,7 @@ class TrainingOutput(NamedTuple):
     detail: Tensor | None
     attention: Tensor | None
     features: list[Tensor]
+    detail_features: list[Tensor] | None = None
 
 
 class CropPrediction(NamedTuple):
@@ -147,7 +149,7 @@ class HRDA(nn.Module):
             channels, len(classes), a.embed_channels, a.head_channels, a.dropout
         )
         self.attention_head: ScaleAttentionHead | None = None
-        if a.multi_resolution:
+        if a.multi_resolution and a.fixed_attention is None:
             self.attention_head = ScaleAttentionHead(
                 channels,
                 len(classes) if a.attention == 'classwise' else 1,
@@ -182,12 +184,20 @@ class HRDA(nn.Module):
         attention = None
         if self.attention_head is not None:
             attention = torch.sigmoid(self.attention_head(features))
+        elif self.architecture.fixed_attention is not None:
+            attention = torch.full_like(logits[:, :1], self.architecture.fixed_attention)
         return ContextPrediction(logits, attention, features)
 
     def detail(self, windows: Tensor) -> Tensor:
         """Logits of full-resolution windows: (N, 3, h, w) to (N, C, h / 4, w / 4)."""
         logits: Tensor = self.head(self.encoder(windows))
         return logits
+
+    def detail_source(self, images: Tensor) -> Tensor:
+        """The images (B, 3, H, W) that detail windows are cut from."""
+        if not self.architecture.detail_blur:
+            return images
+        return resize(self.shrink(images), (images.shape[-2], images.shape[-1]))
 
     def forward(self, images: Tensor, box: Box | None = None) -> TrainingOutput:
         """Training forward with one detail box for the whole batch (spec section 2.1).
@@ -206,16 +216,22 @@ class HRDA(nn.Module):
         context = self.context(self.shrink(images))
         if box is None or context.attention is None:
             return TrainingOutput(context.logits, None, None, None, context.features)
-        detail = self.detail(cut(images, [box]))
+        detail_features = self.encoder(self.cut_detail(images, box))
+        detail = self.head(detail_features)
         height, width = images.shape[-2:]
         canvas = detail.new_zeros(*detail.shape[:2], height // STRIDE, width // STRIDE)
         on_canvas = box.divided(STRIDE)
         canvas[..., on_canvas.y1 : on_canvas.y2, on_canvas.x1 : on_canvas.x2] = detail
         mask = torch.zeros_like(context.attention[:1, :1])
-        inside = box.divided(int(STRIDE / self.architecture.context_scale))
+        inside = box.divided(STRIDE / self.architecture.context_scale)
         mask[..., inside.y1 : inside.y2, inside.x1 : inside.x2] = 1
         fused, weighted = fuse(context.logits, context.attention, canvas, mask)
-        return TrainingOutput(fused, weighted, detail, context.attention * mask, context.features)
+        masked = context.attention * mask
+        return TrainingOutput(fused, weighted, detail, masked, context.features, detail_features)
+
+    def cut_detail(self, images: Tensor, box: Box) -> Tensor:
+        """What the detail branch sees of context crops (B, 3, H, W): (B, 3, box)."""
+        return cut(self.detail_source(images), [box])
 
     def predict(self, images: Tensor) -> Tensor:
         """Logits of context crops at full size: (B, 3, H, W) to (B, C, H, W).
@@ -227,7 +243,7 @@ class HRDA(nn.Module):
         whole = Box(0, height, 0, width)
         windows: tuple[Box, ...] = ()
         if self.architecture.multi_resolution:
-            windows = detail_boxes(height, width, self.architecture.detail_size)
+            windows = detail_boxes(height, width, self.architecture)
         plan = WindowPlan(height, width, (whole,), windows, (tuple(range(len(windows))),))
         _, crop = next(self.predict_crops(images, plan))
         return resize(crop.fused, (height, width))
@@ -255,9 +271,10 @@ class HRDA(nn.Module):
                 yield box, CropPrediction(part, part, None, None)
             return
         attention = torch.cat([c.attention for c in contexts if c.attention is not None])
+        source = self.detail_source(images)
         details = torch.cat(
             [
-                self.detail(cut(images, plan.windows[a:b]))
+                self.detail(cut(source, plan.windows[a:b]))
                 for a, b in _groups(len(plan.windows), batch)
             ]
         )

@@ -36,9 +36,9 @@ class Box(NamedTuple):
         """The same rectangle in the coordinates of an outer box."""
         return Box(self.y1 - outer.y1, self.y2 - outer.y1, self.x1 - outer.x1, self.x2 - outer.x1)
 
-    def divided(self, divisor: int) -> Box:
+    def divided(self, divisor: float) -> Box:
         """The box on a grid `divisor` times coarser, truncated."""
-        return Box(*(value // divisor for value in self))
+        return Box(*(int(value / divisor) for value in self))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def plan_windows(height: int, width: int, architecture: Architecture) -> WindowP
     windows: dict[Box, int] = {}
     members = []
     for context in contexts:
-        inner = detail_boxes(context.height, context.width, architecture.detail_size)
+        inner = detail_boxes(context.height, context.width, architecture)
         shifted = [
             Box(b.y1 + context.y1, b.y2 + context.y1, b.x1 + context.x1, b.x2 + context.x1)
             for b in inner
@@ -116,9 +116,10 @@ def plan_windows(height: int, width: int, architecture: Architecture) -> WindowP
     return WindowPlan(height, width, contexts, tuple(windows), tuple(members))
 
 
-def detail_boxes(height: int, width: int, detail_size: int) -> tuple[Box, ...]:
-    """Half-overlapping detail windows of one context crop (spec section 2.3)."""
-    return sliding_boxes(height, width, detail_size, detail_size // 2)
+def detail_boxes(height: int, width: int, architecture: Architecture) -> tuple[Box, ...]:
+    """Detail windows of one context crop, half-overlapping or side by side (spec 2.3)."""
+    size = architecture.detail_size
+    return sliding_boxes(height, width, size, size // 2 if architecture.detail_overlap else size)
 
 
 def padded_size(height: int, width: int, architecture: Architecture) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from hrda_core.hrda import HRDA
 from hrda_core.published import import_published
 from hrda_core.windows import Box
 from training.config import OptimiserSettings
+from training.losses import feature_distance
 from training.methods import build_method
 from training.methods.self_training import SelfTraining, StepDraws
 from training.methods.settings import SelfTrainingSettings
@@ -312,6 +313,37 @@ def test_equal_crop_sizes_switch_on_the_context_loss(tiny_model: HRDA) -> None:
     model = HRDA(replace(tiny_model.architecture, context_size=64), CITYSCAPES)
     found = _method(model).step(_batch(64), 0, Tensor.backward)
     assert {'source_context', 'mix_context'} <= set(found)
+
+
+def test_equal_crop_sizes_keep_both_resolutions_close_to_their_features(
+    tiny_model: HRDA,
+) -> None:
+    model = HRDA(
+        replace(tiny_model.architecture, context_size=64, drop_path=0.0, dropout=0.0), CITYSCAPES
+    )
+    method = _method(model, feature_distance_weight=1.0)
+    reference = method.feature_encoder
+    assert reference is not None
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter.mul_(1.1)
+    batch = _batch(64)
+    batch['source']['label'][:] = 13
+    found = method.step(batch, 0, lambda loss: None)['feature_distance']
+    images, labels = model.normalise(batch['source']['image']), batch['source']['label']
+    expected = [
+        feature_distance(
+            model.encoder(seen)[-1],
+            reference(seen)[-1],
+            labels,
+            thing_ids=CITYSCAPES.thing_ids,
+            min_ratio=SETTINGS.feature_distance_min_ratio,
+            classes=19,
+        )
+        for seen in (model.shrink(images), images)
+    ]
+    assert all(distance > 0 for distance in expected)
+    assert found.item() == pytest.approx(sum(expected).item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(

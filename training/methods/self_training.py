@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -187,15 +187,28 @@ class SelfTraining:
         parts = self.supervised(output, labels, box)
         losses = {f'source_{name}': loss for name, loss in parts.items()}
         if self.feature_encoder is not None:
-            with torch.no_grad():
-                reference = self.feature_encoder(self.student.shrink(images))[-1]
-            distance = self._feature_distance(output.features[-1], reference, labels)
+            distance = self._feature_distance(output.features, self.student.shrink(images), labels)
+            # Where both crops are of one size, both resolutions stay close (spec 3.6).
+            if box is not None and output.detail_features is not None and self._both_resolutions:
+                seen = self.student.cut_detail(images, box)
+                inside = labels[:, box.y1 : box.y2, box.x1 : box.x2]
+                distance = distance + self._feature_distance(output.detail_features, seen, inside)
             losses['feature_distance'] = distance
         return losses
 
-    def _feature_distance(self, features: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
+    @property
+    def _both_resolutions(self) -> bool:
+        architecture = self.student.architecture
+        return architecture.context_size == architecture.detail_size
+
+    def _feature_distance(
+        self, features: Sequence[Tensor], seen: Tensor, labels: Tensor
+    ) -> Tensor:
+        assert self.feature_encoder is not None
+        with torch.no_grad():
+            reference = self.feature_encoder(seen)[-1]
         distance = feature_distance(
-            features,
+            features[-1],
             reference,
             labels,
             thing_ids=self.student.classes.thing_ids,
