@@ -16,7 +16,8 @@ class Architecture:
     """Shape of the network and how it sees an image (spec section 1 and 2).
 
     Attributes:
-        encoder: mit_b0..mit_b5, or any timm `features_only` model.
+        encoder: mit_b0..mit_b5, resnet50_v1c or resnet101_v1c (dilated, stride 8), or any timm
+            `features_only` model.
         head_channels: width of the fused features in the DAFormer head.
         embed_channels: width each encoder level is projected to in the head.
         attention_embed_channels: the same width in the scale-attention head.
@@ -29,6 +30,8 @@ class Architecture:
         fixed_attention: attention of every pixel, 0 (context alone) to 1 (detail alone),
             instead of a learned one (an ablation); None learns it.
         detail_overlap: detail windows slide by half their size; False puts them side by side.
+        head: DAFormer's, or DeepLabV2's with two dilations (the paper's Table 2), which looks at
+            the last encoder map alone and has none of the widths above.
         detail_blur: take from detail windows what the context scale cannot show (an ablation).
         drop_path: largest stochastic depth rate of the encoder, rising linearly.
         dropout: channel dropout before the classifiers.
@@ -49,6 +52,7 @@ class Architecture:
     fixed_attention: float | None = None
     detail_overlap: bool = True
     detail_blur: bool = False
+    head: Literal['daformer', 'deeplab_v2'] = 'daformer'
     drop_path: float = 0.1
     dropout: float = 0.1
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -66,6 +70,8 @@ class Architecture:
                 raise ValueError(f'{name} {value} must be a multiple of 16, at least 64')
         if self.attention not in ('classwise', 'single', 'none'):
             raise ValueError(f'attention {self.attention!r}: expected classwise, single or none')
+        if self.head not in ('daformer', 'deeplab_v2'):
+            raise ValueError(f'head {self.head!r}: expected daformer or deeplab_v2')
         if self.mode not in ('slide', 'whole'):
             raise ValueError(f'mode {self.mode!r}: expected slide or whole')
         if self.multi_resolution and self.detail_size > self.context_size:

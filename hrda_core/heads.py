@@ -1,4 +1,4 @@
-"""Decoder heads: the DAFormer segmentation head and the scale-attention head."""
+"""Decoder heads: DAFormer's and DeepLabV2's, and the scale-attention head."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 DILATIONS = (6, 12, 18)
+DEEPLAB_DILATIONS = (6, 12)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -65,6 +66,9 @@ class AtrousPyramid(nn.Module):
 
 class _PyramidHead(nn.Module):
     """Embeds four encoder levels at stride 4, fuses them and classifies every cell."""
+
+    level = 0
+    """The encoder map whose stride the logits have."""
 
     def __init__(
         self,
@@ -127,3 +131,28 @@ class ScaleAttentionHead(_PyramidHead):
     ) -> None:
         fuse = ConvNormReLU(len(channels) * embed, width, 1)
         super().__init__(channels, embed, fuse, width, outputs, dropout)
+
+
+class DeepLabV2Head(nn.Module):
+    """Sum of two dilated 3x3 convolutions of the last encoder map (spec section 1.4).
+
+    It serves as segmentation head and as scale-attention head.
+
+    Shape:
+        four maps (B, C_i, h_i, w_i) to logits (B, outputs, h_3, w_3).
+    """
+
+    level = -1
+
+    def __init__(self, channels: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Conv2d(channels[-1], outputs, 3, padding=d, dilation=d) for d in DEEPLAB_DILATIONS
+        )
+        for name, parameter in self.branches.named_parameters():
+            nn.init.normal_(parameter, std=0.01 if name.endswith('weight') else 0.0)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits at the size of the last map."""
+        logits: Tensor = sum(branch(features[-1]) for branch in self.branches)
+        return logits

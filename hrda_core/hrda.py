@@ -11,18 +11,15 @@ from torch import Tensor, nn
 from hrda_core.architecture import Architecture
 from hrda_core.classes import ClassSet
 from hrda_core.encoders import Encoder
-from hrda_core.heads import DAFormerHead, ScaleAttentionHead, resize
+from hrda_core.heads import DAFormerHead, DeepLabV2Head, ScaleAttentionHead, resize
 from hrda_core.windows import Box, WindowPlan, detail_boxes
-
-STRIDE = 4
-"""Input pixels per logit of the heads."""
 
 
 class ContextPrediction(NamedTuple):
     """What the low-resolution branch says.
 
     Attributes:
-        logits: (B, C, h, w) at stride 4 of the resized context crop.
+        logits: (B, C, h, w) at stride s of the resized context crop.
         attention: (B, C or 1, h, w) after the sigmoid, 0 (context) to 1 (detail); None for
             a network of one resolution.
         features: the four encoder maps, finest first.
@@ -37,9 +34,9 @@ class TrainingOutput(NamedTuple):
     """What one training forward gives (spec section 2.1).
 
     Attributes:
-        fused: (B, C, H / 4, W / 4) logits of the whole context crop.
+        fused: (B, C, H / s, W / s) logits of the whole context crop.
         weighted_context: (B, C, h, w), context logits times (1 - attention), or None.
-        detail: (B, C, box / 4) logits of the detail box, or None.
+        detail: (B, C, box / s) logits of the detail box, or None.
         attention: (B, C or 1, h, w), masked to the box, or None.
         features: four encoder maps of the resized context crop.
         detail_features: four encoder maps of the detail box, or None.
@@ -54,12 +51,12 @@ class TrainingOutput(NamedTuple):
 
 
 class CropPrediction(NamedTuple):
-    """The prediction of one context crop at inference, all at stride 4 of the crop.
+    """The prediction of one context crop at inference, all at stride s of the crop.
 
     Attributes:
-        fused: (B, C, H / 4, W / 4) logits.
+        fused: (B, C, H / s, W / s) logits.
         context: (B, C, h, w) logits of the low-resolution branch.
-        detail: (B, C, H / 4, W / 4) merged logits of the detail windows, or None.
+        detail: (B, C, H / s, W / s) merged logits of the detail windows, or None.
         attention: (B, C or 1, h, w), or None.
     """
 
@@ -128,6 +125,7 @@ class HRDA(nn.Module):
         pretrained: whether timm downloads encoder weights.
 
     Attributes:
+        stride: input pixels per logit of the heads: 4, or 8 of DeepLabV2 on a dilated ResNet.
         step: training steps its weights have seen.
         metadata: what its checkpoint says of it, by `load_model`.
     """
@@ -144,22 +142,28 @@ class HRDA(nn.Module):
         self.step = 0
         self.metadata: dict[str, str] = {}
         self.encoder = Encoder(a.encoder, a.drop_path, pretrained)
-        channels = self.encoder.channels
-        self.head = DAFormerHead(
-            channels, len(classes), a.embed_channels, a.head_channels, a.dropout
-        )
-        self.attention_head: ScaleAttentionHead | None = None
+        self.head = self._build_head()
+        self.attention_head: DeepLabV2Head | ScaleAttentionHead | None = None
         if a.multi_resolution and a.fixed_attention is None:
-            self.attention_head = ScaleAttentionHead(
-                channels,
-                len(classes) if a.attention == 'classwise' else 1,
-                a.attention_embed_channels,
-                a.head_channels,
-                a.dropout,
-            )
+            self.attention_head = self._build_attention_head()
+        self.stride = self.encoder.strides[self.head.level]
         # Known from the architecture, so not part of the weights.
         self.register_buffer('mean', torch.tensor(a.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(a.std).view(1, 3, 1, 1), persistent=False)
+
+    def _build_head(self) -> DeepLabV2Head | DAFormerHead:
+        a, channels, outputs = self.architecture, self.encoder.channels, len(self.classes)
+        if a.head == 'deeplab_v2':
+            return DeepLabV2Head(channels, outputs)
+        return DAFormerHead(channels, outputs, a.embed_channels, a.head_channels, a.dropout)
+
+    def _build_attention_head(self) -> DeepLabV2Head | ScaleAttentionHead:
+        a, channels = self.architecture, self.encoder.channels
+        outputs = len(self.classes) if a.attention == 'classwise' else 1
+        if a.head == 'deeplab_v2':
+            return DeepLabV2Head(channels, outputs)
+        embed = a.attention_embed_channels
+        return ScaleAttentionHead(channels, outputs, embed, a.head_channels, a.dropout)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Prepare RGB images of 0..255 (any dtype), (B, 3, H, W), on the model's device."""
@@ -189,7 +193,7 @@ class HRDA(nn.Module):
         return ContextPrediction(logits, attention, features)
 
     def detail(self, windows: Tensor) -> Tensor:
-        """Logits of full-resolution windows: (N, 3, h, w) to (N, C, h / 4, w / 4)."""
+        """Logits of full-resolution windows: (N, 3, h, w) to (N, C, h / s, w / s)."""
         logits: Tensor = self.head(self.encoder(windows))
         return logits
 
@@ -219,11 +223,11 @@ class HRDA(nn.Module):
         detail_features = self.encoder(self.cut_detail(images, box))
         detail = self.head(detail_features)
         height, width = images.shape[-2:]
-        canvas = detail.new_zeros(*detail.shape[:2], height // STRIDE, width // STRIDE)
-        on_canvas = box.divided(STRIDE)
+        canvas = detail.new_zeros(*detail.shape[:2], height // self.stride, width // self.stride)
+        on_canvas = box.divided(self.stride)
         canvas[..., on_canvas.y1 : on_canvas.y2, on_canvas.x1 : on_canvas.x2] = detail
         mask = torch.zeros_like(context.attention[:1, :1])
-        inside = box.divided(STRIDE / self.architecture.context_scale)
+        inside = box.divided(self.stride / self.architecture.context_scale)
         mask[..., inside.y1 : inside.y2, inside.x1 : inside.x2] = 1
         fused, weighted = fuse(context.logits, context.attention, canvas, mask)
         masked = context.attention * mask
@@ -281,8 +285,8 @@ class HRDA(nn.Module):
         details = details.reshape(len(plan.windows), per_image, *details.shape[1:])
         parts = zip(torch.split(logits, per_image), torch.split(attention, per_image), strict=True)
         for box, members, (part, weight) in zip(plan.contexts, plan.members, parts, strict=True):
-            inner = [plan.windows[i].inside(box).divided(STRIDE) for i in members]
-            size = (-(-box.height // STRIDE), -(-box.width // STRIDE))
+            inner = [plan.windows[i].inside(box).divided(self.stride) for i in members]
+            size = (-(-box.height // self.stride), -(-box.width // self.stride))
             merged = merge_windows(details[list(members)], inner, size)
             fused, _ = fuse(part, weight, merged)
             yield box, CropPrediction(fused, part, merged, weight)

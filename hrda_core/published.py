@@ -21,8 +21,10 @@ from hrda_core.checkpoints import (
 )
 from hrda_core.classes import CITYSCAPES, ClassSet
 from hrda_core.encoders import Encoder
+from hrda_core.heads import DEEPLAB_DILATIONS
 from hrda_core.hrda import HRDA
 
+_PARAMETERS = ('weight', 'bias')
 LICENCE = 'research only: derived from published weights under non-commercial terms'
 PREFIXES = {'student': 'model.', 'teacher': 'ema_model.'}
 MIT_DEPTHS: dict[tuple[int, tuple[int, ...]], str] = {
@@ -35,6 +37,9 @@ MIT_DEPTHS: dict[tuple[int, tuple[int, ...]], str] = {
 }
 """First embedding width and blocks per stage of each encoder (spec section 1.1)."""
 
+RESNET_BLOCKS = {6: 'resnet50_v1c', 23: 'resnet101_v1c'}
+"""Blocks in the third stage of each dilated ResNet (spec section 1.4)."""
+
 # Published name -> name here; applied in order, all that match.
 _Rules = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 _ENCODER_RULES: _Rules = (
@@ -43,8 +48,11 @@ _ENCODER_RULES: _Rules = (
     (r'^block([1-4])\.', lambda m: f'stages_{int(m[1]) - 1}.blocks.'),
     (r'^norm([1-4])\.', lambda m: f'stages_{int(m[1]) - 1}.norm.'),
     (r'\.dwconv\.dwconv\.', r'.dwconv.'),
+    (r'^stem\.7\.', r'bn1.'),
+    (r'^stem\.', r'conv1.'),
 )
 _HEAD_RULES: _Rules = (
+    (r'^aspp_modules\.(\d)\.conv\.', r'branches.\1.'),
     (r'^conv_seg\.', r'classify.'),
     (r'^embed_layers\.(\d)\.proj\.', r'embed.\1.'),
     (r'^fuse_layer\.aspp_modules\.', r'fuse.branches.'),
@@ -78,8 +86,8 @@ def import_published(
         Which names matched, were missing and were unexpected.
 
     Raises:
-        CheckpointError: the file cannot be read, is no MiT network with a DAFormer head, or
-            its names do not match in strict mode.
+        CheckpointError: the file cannot be read, is neither a MiT network with a DAFormer head
+            nor a ResNet with a DeepLabV2 head, or its names do not match in strict mode.
     """
     if role not in PREFIXES:
         raise ValueError(f'role {role!r}: expected student or teacher')
@@ -116,12 +124,15 @@ def _encoder_name(tensors: Mapping[str, Tensor], path: str | Path) -> str:
         len({m[1] for n in tensors if (m := re.match(rf'backbone\.block{s}\.(\d+)\.', n))})
         for s in range(1, 5)
     )
+    blocks = {m[1] for n in tensors if (m := re.match(r'backbone\.layer3\.(\d+)\.', n))}
+    if 'backbone.stem.0.weight' in tensors and len(blocks) in RESNET_BLOCKS:
+        return RESNET_BLOCKS[len(blocks)]
     stem = tensors.get('backbone.patch_embed1.proj.weight')
     name = None if stem is None else MIT_DEPTHS.get((stem.shape[0], depths))
     if name is None:
         raise CheckpointError(
-            f'{path}: no MiT-B0..B5 encoder in it (blocks per stage {depths}); importable are '
-            'HRDA, DAFormer and MIC checkpoints with MiT encoders, and mit_b*.pth'
+            f'{path}: no MiT-B0..B5 encoder in it (blocks per stage {depths}), nor a ResNet-V1c; '
+            'importable are HRDA, DAFormer and MIC checkpoints with these, and mit_b*.pth'
         )
     return name
 
@@ -132,6 +143,8 @@ def _architecture(
     """Read the sizes off the tensors."""
     multi = any(name.startswith('decode_head.scale_attention.') for name in tensors)
     head = 'decode_head.head.' if multi else 'decode_head.'
+    if encoder in RESNET_BLOCKS.values():
+        return _dilated_architecture(tensors, encoder, head, classes, path)
     try:
         outputs, width = tensors[f'{head}conv_seg.weight'].shape[:2]
         embed = tensors[f'{head}embed_layers.0.proj.weight'].shape[0]
@@ -146,16 +159,39 @@ def _architecture(
             attention_embed = tensors[f'{prefix}embed_layers.0.proj.weight'].shape[0]
     except KeyError as error:
         raise CheckpointError(f'{path}: its decoder lacks {error}') from error
-    if outputs != len(classes):
-        raise CheckpointError(
-            f'{path}: predicts {outputs} classes, class set {classes.name!r} has {len(classes)}; '
-            'name the right one with --classes'
-        )
+    _check_outputs(outputs, classes, path)
     architecture = Architecture(encoder, width, embed, attention_embed, attention)
     if multi:
         return architecture
     # DAFormer was trained and tested on images of half the size, each seen as a whole.
     return replace(architecture, context_size=512, mode='whole', image_scale=0.5)
+
+
+def _dilated_architecture(
+    tensors: Mapping[str, Tensor], encoder: str, head: str, classes: ClassSet, path: str | Path
+) -> Architecture:
+    """A ResNet with the two-dilation DeepLabV2 head, tested on whole images (spec 2.4)."""
+    branches = sorted(n for n in tensors if re.match(rf'{head}aspp_modules\.\d\.conv\.weight', n))
+    if len(branches) != len(DEEPLAB_DILATIONS):
+        raise CheckpointError(
+            f'{path}: its decoder is not the DeepLabV2 head with {len(DEEPLAB_DILATIONS)} '
+            f'dilations (it has {len(branches)} dilated convolutions)'
+        )
+    _check_outputs(tensors[branches[0]].shape[0], classes, path)
+    attention = tensors.get('decode_head.scale_attention.aspp_modules.0.conv.weight')
+    architecture = Architecture(encoder, head='deeplab_v2', mode='whole')
+    if attention is None:
+        return replace(architecture, attention='none', context_size=512, image_scale=0.5)
+    rows = attention.shape[0]
+    return replace(architecture, attention='classwise' if rows == len(classes) else 'single')
+
+
+def _check_outputs(outputs: int, classes: ClassSet, path: str | Path) -> None:
+    if outputs != len(classes):
+        raise CheckpointError(
+            f'{path}: predicts {outputs} classes, class set {classes.name!r} has {len(classes)}; '
+            'name the right one with --classes'
+        )
 
 
 def _rename(name: str, rules: _Rules) -> str:
@@ -182,7 +218,7 @@ def local_name(published: str) -> str:
 def _import_encoder(
     path: str | Path, output: str | Path, tensors: dict[str, Tensor], name: str, strict: bool
 ) -> KeyReport:
-    classifier = ('backbone.head.weight', 'backbone.head.bias')
+    classifier = tuple(f'backbone.{n}.{kind}' for n in ('head', 'fc') for kind in _PARAMETERS)
     encoder = Encoder(name)
     plain = {n.removeprefix('backbone.'): t for n, t in tensors.items() if n not in classifier}
     renamed = {_encoder_tensor(n): n for n in plain}
