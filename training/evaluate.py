@@ -1,11 +1,13 @@
 """Score a checkpoint against labelled images: IoU per class and their mean.
 
 Usage: hrda eval X.safetensors --images DIR --labels DIR [--merge truck=car] [--score road,car]
+       [--parts] [--plots DIR]
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-from hrda_core.classes import Uint8Array
+from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
+from training.calibration import Calibration
 from training.data_settings import ValidationSettings
 from training.progress import Display, displayed
 from training.run_folder import write_text
@@ -22,6 +25,47 @@ from training.scores import ConfusionMatrix, Scores
 from training.validation_frames import ValidationFrames
 
 LabelledImage = tuple[Uint8Array, Uint8Array]
+
+
+class Tally:
+    """Everything that is counted over labelled images.
+
+    Args:
+        classes: the class set of labels and predictions.
+        merge, score: see `ConfusionMatrix`.
+        parts: also score context and detail on their own, from the same pass.
+
+    Attributes:
+        fused: counts of the network's result.
+        calibration: how far its confidence holds.
+        parts: counts of 'context' and 'detail'; empty unless asked for.
+    """
+
+    def __init__(
+        self,
+        classes: ClassSet,
+        merge: Mapping[str, str] | None = None,
+        score: Sequence[str] = (),
+        *,
+        parts: bool = False,
+    ) -> None:
+        self.fused = ConfusionMatrix(classes, merge, score)
+        self.calibration = Calibration()
+        names = ('context', 'detail') if parts else ()
+        self.parts = {name: ConfusionMatrix(classes, merge, score) for name in names}
+
+    def add(self, segmenter: Segmenter, image: Uint8Array, labels: Uint8Array) -> None:
+        """Segment an image, uint8 (H, W, 3) RGB, and count it against uint8 (H, W) train ids."""
+        if self.parts:
+            explanation = segmenter.explain(image)
+            found = explanation.segmentation
+            self.parts['context'].add(explanation.context, labels)
+            self.parts['detail'].add(explanation.detail, labels)
+        else:
+            found = segmenter.segment(image)
+        self.fused.add(found.labels, labels)
+        merge = self.fused.merge
+        self.calibration.add(found.confidence, merge(found.labels), merge(labels))
 
 
 def evaluate(
@@ -43,28 +87,36 @@ def evaluate(
         ValueError: merge or score name unknown classes, or an image and its labels differ in
             size.
     """
-    matrix = ConfusionMatrix(segmenter.classes, merge, score)
+    tally = Tally(segmenter.classes, merge, score)
     for image, labels in images:
-        matrix.add(segmenter.segment(image).labels, labels)
-    return matrix.scores()
+        tally.add(segmenter, image, labels)
+    return tally.fused.scores()
 
 
 def evaluate_folder(
     segmenter: Segmenter, settings: ValidationSettings, display: Display
 ) -> Scores:
     """Score the frames that the settings name, with progress; errors name the file."""
-    return evaluate_frames(
-        segmenter, ValidationFrames(settings, segmenter.classes), settings, display
-    )
+    frames = ValidationFrames(settings, segmenter.classes)
+    return evaluate_frames(segmenter, frames, settings, display)
 
 
 def evaluate_frames(
     segmenter: Segmenter, frames: ValidationFrames, settings: ValidationSettings, display: Display
 ) -> Scores:
     """Score frames that are open already, with progress."""
-    pairs = ((frame.image, frame.label) for frame in map(frames.__getitem__, range(len(frames))))
-    shown = display.track(pairs, 'scoring', len(frames))
-    return evaluate(segmenter, shown, merge=settings.merge, score=settings.score)
+    tally = Tally(segmenter.classes, settings.merge, settings.score)
+    return tally_frames(tally, segmenter, frames, display).fused.scores()
+
+
+def tally_frames(
+    tally: Tally, segmenter: Segmenter, frames: ValidationFrames, display: Display
+) -> Tally:
+    """Count frames that are open already, with progress; returns the tally."""
+    opened = (frames[number] for number in range(len(frames)))
+    for frame in display.track(opened, 'scoring', len(frames)):
+        tally.add(segmenter, frame.image, frame.label)
+    return tally
 
 
 def score_table(scores: Scores) -> Table:
@@ -79,6 +131,23 @@ def score_table(scores: Scores) -> Table:
             table.add_row(name, _percent(iou), _percent(recall), f'{pixels:,}', mark)
     table.add_section()
     table.add_row('mean', _percent(scores.miou), '', f'{sum(scores.pixels):,}', '')
+    for name, miou in scores.benchmarks().items():
+        table.add_row(name, _percent(miou), '', '', '')
+    return table
+
+
+def parts_table(parts: Mapping[str, Scores]) -> Table:
+    """IoU per class of context, detail and fused result side by side."""
+    table = Table('class', title='IoU % of each resolution alone, and fused')
+    for name in parts:
+        table.add_column(name, justify='right')
+    everyone = list(parts.values())
+    for number, name in enumerate(everyone[-1].names):
+        values = [scores.iou[number] for scores in everyone]
+        if any(value == value for value in values):
+            table.add_row(name, *map(_percent, values))
+    table.add_section()
+    table.add_row('mean', *(_percent(scores.miou) for scores in everyone))
     return table
 
 
@@ -112,6 +181,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument('--limit', type=int, help='score so many images, evenly spread')
     parser.add_argument('--json', help='also write the scores to this file')
+    parser.add_argument(
+        '--plots', metavar='DIR', help='write confusion.png and reliability.png into this folder'
+    )
+    parser.add_argument(
+        '--parts', action='store_true', help='also score context and detail on their own'
+    )
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--precision', default='auto', help='auto, fp32, bf16 or fp16')
 
@@ -129,15 +204,58 @@ def run(args: Namespace) -> int:
         merge=parse_merge(args.merge),
         score=[name.strip() for name in args.score.split(',') if name.strip()],
     )
+    if args.parts and not segmenter.model.architecture.multi_resolution:
+        raise ValueError(f'--parts: {args.checkpoint} has one resolution only')
+    tally = Tally(segmenter.classes, settings.merge, settings.score, parts=args.parts)
+    frames = _open_frames(settings, segmenter.classes)
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
-        scores = evaluate_folder(segmenter, settings, display)
-    Console(highlight=False).print(score_table(scores))
+        tally_frames(tally, segmenter, frames, display)
+    _print(tally)
     if args.json:
-        path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({'checkpoint': args.checkpoint, **scores.to_dict()}, indent=2))
+        _write_json(tally, args.checkpoint, Path(args.json))
+    if args.plots:
+        _write_plots(tally, Path(args.plots))
     return 0
+
+
+def _open_frames(settings: ValidationSettings, classes: ClassSet) -> ValidationFrames:
+    try:
+        return ValidationFrames(settings, classes)
+    except ValueError as error:
+        # What a settings file calls validation.label_suffix is --label-suffix here.
+        text = str(error).replace('validation.root and ', '')
+        text = re.sub(r'validation\.(\w+)', lambda m: '--' + m[1].replace('_', '-'), text)
+        raise ValueError(text) from error
+
+
+def _print(tally: Tally) -> None:
+    console, scores = Console(highlight=False), tally.fused.scores()
+    console.print(score_table(scores))
+    console.print(f'expected calibration error {_percent(tally.calibration.error())} %')
+    if tally.parts:
+        parts = {name: matrix.scores() for name, matrix in tally.parts.items()}
+        console.print(parts_table({**parts, 'fused': scores}))
+
+
+def _write_json(tally: Tally, checkpoint: str, path: Path) -> None:
+    values = {
+        'checkpoint': checkpoint,
+        **tally.fused.scores().to_dict(),
+        'calibration': tally.calibration.to_dict(),
+    }
+    if tally.parts:
+        values['parts'] = {name: m.scores().to_dict() for name, m in tally.parts.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(values, indent=2))
+
+
+def _write_plots(tally: Tally, folder: Path) -> None:
+    from training.score_plots import plot_confusion, plot_reliability
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_confusion(tally.fused, folder / 'confusion.png')
+    plot_reliability(tally.calibration, folder / 'reliability.png')
 
 
 def parse_merge(pairs: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hrda_core.classes import IGNORE, ClassSet
+from hrda_core.classes import CITYSCAPES, IGNORE, ClassSet
+
+_NOT_IN_SYNTHIA = ('terrain', 'truck', 'train')
+_THIN_OR_RARE = ('wall', 'fence', 'pole')
+BENCHMARKS = {
+    'SYNTHIA, 16 classes': _NOT_IN_SYNTHIA,
+    'SYNTHIA, 13 classes': (*_NOT_IN_SYNTHIA, *_THIN_OR_RARE),
+}
+"""Published variants of the Cityscapes mean, by the classes that they leave out (spec 6)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Scores:
         miou: mean of iou over the scored classes that occur, 0..1; nan when none does.
         accuracy: share of all labelled pixels that are right, 0..1; nan without any.
         images: number of images scored.
+        chosen: whether classes were merged, or the classes of the mean were named.
     """
 
     names: tuple[str, ...]
@@ -36,6 +45,21 @@ class Scores:
     miou: float
     accuracy: float
     images: int
+    chosen: bool = False
+
+    def benchmarks(self) -> dict[str, float]:
+        """mIoU (0..1) of the published variants of the Cityscapes mean; empty for other means.
+
+        There are none where the classes are others, or were merged or chosen.
+        """
+        if self.names != CITYSCAPES.names or self.chosen:
+            return {}
+        return {name: self._mean_without(left_out) for name, left_out in BENCHMARKS.items()}
+
+    def _mean_without(self, left_out: Sequence[str]) -> float:
+        rows = zip(self.names, self.iou, strict=True)
+        known = [iou for name, iou in rows if name not in left_out and not math.isnan(iou)]
+        return sum(known) / len(known) if known else math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, where nan becomes None."""
@@ -45,6 +69,7 @@ class Scores:
             'accuracy': _plain(self.accuracy),
             'images': self.images,
             'scored': list(self.scored),
+            'benchmarks': {name: _plain(miou) for name, miou in self.benchmarks().items()},
             'classes': {
                 name: {'iou': _plain(iou), 'recall': _plain(recall), 'pixels': pixels}
                 for name, iou, recall, pixels in rows
@@ -77,6 +102,7 @@ class ConfusionMatrix:
     ) -> None:
         self.classes = classes
         self.score = tuple(score)
+        self._merged = bool(merge)
         # The last column holds predictions of no class (255): a label missed by all.
         self.counts = np.zeros((len(classes), len(classes) + 1), np.int64)
         self.images = 0
@@ -110,6 +136,10 @@ class ConfusionMatrix:
         self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
         self.images += 1
 
+    def merge(self, ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Train ids (any shape) after the merging of classes."""
+        return self._table[ids]
+
     def scores(self) -> Scores:
         """Scores of everything counted so far."""
         right = np.diag(self.counts)
@@ -130,6 +160,7 @@ class ConfusionMatrix:
             miou=sum(known) / len(known) if known else math.nan,
             accuracy=float(right.sum()) / total if total else math.nan,
             images=self.images,
+            chosen=self._merged or bool(self.score),
         )
 
 

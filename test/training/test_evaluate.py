@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tiny_run
@@ -15,6 +16,7 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import save_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
+from training.calibration import Calibration
 from training.cli import main
 from training.evaluate import parse_merge
 from training.scores import ConfusionMatrix
@@ -105,6 +107,101 @@ def test_eval_command_prints_a_table_and_writes_json(
     assert stored['images'] == 2 and stored['scored'] == ['road', 'sky']
     assert stored['classes']['road']['pixels'] > 0
     assert f'{stored["miou"] * 100:.2f}' in capsys.readouterr().out
+
+
+def test_the_means_of_the_synthia_benchmarks() -> None:
+    fence, terrain = CITYSCAPES.index('fence'), CITYSCAPES.index('terrain')
+    scores = matrix_of([ROAD, fence, CAR], [ROAD, CAR, terrain]).scores()
+    # road 1, fence 0, car 0, terrain 0
+    assert scores.miou == pytest.approx(1 / 4)
+    assert scores.benchmarks() == {
+        'SYNTHIA, 16 classes': pytest.approx(1 / 3),
+        'SYNTHIA, 13 classes': pytest.approx(1 / 2),
+    }
+    assert matrix_of([ROAD], [ROAD], score=['road']).scores().benchmarks() == {}
+    assert matrix_of([ROAD], [ROAD], merge={'bus': 'car'}).scores().benchmarks() == {}
+
+
+def test_calibration_error_is_the_mean_gap_over_pixels() -> None:
+    calibration = Calibration()
+    confidence = np.array([[255, 255, 128, 128, 0]], np.uint8)
+    predicted = np.array([[1, 1, 2, 2, 9]], np.uint8)
+    labels = np.array([[1, 2, 2, 2, 255]], np.uint8)
+    calibration.add(confidence, predicted, labels)
+    # Two pixels of confidence 1 and accuracy 0.5, two of 0.502 and 1; the last has no label.
+    assert calibration.error() == pytest.approx((0.5 + (1 - 128 / 255)) / 2)
+    assert [b.pixels for b in calibration.bins() if b.pixels] == [2, 2]
+
+
+def test_calibration_adds_up_over_images() -> None:
+    rng = np.random.default_rng(0)
+    confidence, predicted, labels = rng.integers(0, 256, (3, 8, 9), np.uint8)
+    whole, halves = Calibration(), Calibration()
+    whole.add(confidence, predicted % 3, labels % 3)
+    for rows in (slice(0, 4), slice(4, 8)):
+        halves.add(confidence[rows], predicted[rows] % 3, labels[rows] % 3)
+    assert whole.to_dict() == halves.to_dict()
+    assert whole.error() > 0
+
+
+def test_calibration_without_labels_is_unknown() -> None:
+    assert math.isnan(Calibration().error())
+    assert Calibration().to_dict()['error'] is None
+
+
+@pytest.fixture(scope='module')
+def example(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments of `hrda eval` for a small network and two labelled frames."""
+    folder = tmp_path_factory.mktemp('example')
+    torch.manual_seed(0)
+    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
+    save_model(folder / 'm.safetensors', HRDA(small, CITYSCAPES), step=3)
+    tiny_run.write_frames(folder / 'data', 2, 0)
+    data = ['--images', str(folder / 'data/images'), '--labels', str(folder / 'data/labels')]
+    return [str(folder / 'm.safetensors'), *data, '--device', 'cpu']
+
+
+def test_eval_scores_context_and_detail_beside_the_fused_result(
+    example: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, parts = tmp_path / 'plain.json', tmp_path / 'parts.json'
+    assert main(['eval', *example, '--json', str(plain)]) == 0
+    assert main(['eval', *example, '--json', str(parts), '--parts']) == 0
+    stored = [json.loads(path.read_text()) for path in (plain, parts)]
+    assert stored[0]['classes'] == stored[1]['classes'], 'the fused result is the same'
+    assert stored[0]['calibration'] == stored[1]['calibration']
+    assert set(stored[1]['parts']) == {'context', 'detail'}
+    assert stored[1]['parts']['context'] != stored[1]['parts']['detail']
+    assert 'fused' in capsys.readouterr().out
+
+
+def test_eval_draws_confusion_and_reliability(example: list[str], tmp_path: Path) -> None:
+    assert main(['eval', *example, '--plots', str(tmp_path / 'looks')]) == 0
+    files = sorted(path.name for path in (tmp_path / 'looks').iterdir())
+    assert files == ['confusion.png', 'reliability.png']
+    assert all(cv2.imread(str(tmp_path / 'looks' / name)).std() > 10 for name in files)
+
+
+def test_parts_of_a_network_of_one_resolution_are_refused(
+    example: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = Architecture('mit_b0', 16, 16, attention='none', context_size=64)
+    save_model(tmp_path / 'one.safetensors', HRDA(single, CITYSCAPES), step=0)
+    code = main(['eval', str(tmp_path / 'one.safetensors'), *example[1:], '--parts'])
+    assert code == 1
+    assert 'has one resolution only' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('option', 'remedy'),
+    [('--images', 'check --images'), ('--labels', 'check --labels')],
+)
+def test_errors_of_eval_name_its_options(
+    example: list[str], option: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['eval', *example, option, '/nowhere']) == 1
+    error = capsys.readouterr().err
+    assert remedy in error and 'validation.' not in error
 
 
 def test_eval_of_a_missing_checkpoint_is_one_sentence(
