@@ -105,14 +105,8 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
     pin = runtime.device.type == 'cuda'
     batches = Batches(settings, classes, pin, display)
     model, notes = build_model(settings, classes, fresh)
-    method = build_method(
-        settings.method,
-        model,
-        settings.self_training,
-        settings.masked_consistency,
-        seed=settings.loop.seed,
-        pretrained_encoder=_is_pretrained(settings.model),
-    )
+    pretrained = _is_pretrained(settings.model)
+    method = build_method(settings, model, pretrained_encoder=pretrained)
     if fresh and settings.model.start_from is not None:
         notes = (*notes, start_student(model, settings.model.start_from))
     evaluate = _evaluation(settings, model, runtime, display)
@@ -190,8 +184,8 @@ def _open_source(settings: TrainSettings, classes: ClassSet, display: Display) -
 
 def _rare_classes(settings: TrainSettings) -> SelfTrainingSettings | None:
     chosen = settings.self_training
-    uniform = settings.method == 'source_only' and not chosen.source_only_rare_class_sampling
-    return None if uniform else chosen
+    published = settings.method in ('self_training', 'masked_consistency')
+    return chosen if published or chosen.source_only_rare_class_sampling else None
 
 
 def _mean_colour(settings: ModelSettings) -> tuple[int, int, int]:

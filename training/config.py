@@ -21,7 +21,12 @@ import yaml
 from hrda_core.architecture import Architecture
 from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
 from training.methods import MethodName
-from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
+from training.methods.settings import (
+    AdversarialSettings,
+    MaskedConsistencySettings,
+    MinEntropySettings,
+    SelfTrainingSettings,
+)
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -137,7 +142,8 @@ class TrainSettings:
     """Labelled frames to score; null = no scores."""
     method: MethodName = 'self_training'
     """source_only learns from the simulator alone; self_training adapts to the camera;
-    masked_consistency does so with a further loss on camera frames most of which is hidden."""
+    masked_consistency does so with a further loss on camera frames most of which is hidden;
+    min_entropy and adversarial adapt through the predictions alone (the paper's Table 2)."""
     classes: str = 'cityscapes'
     """cityscapes, synthia, or the path of a class file (YAML)."""
     model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
@@ -145,6 +151,8 @@ class TrainSettings:
     masked_consistency: MaskedConsistencySettings = dataclasses.field(
         default_factory=MaskedConsistencySettings
     )
+    min_entropy: MinEntropySettings = dataclasses.field(default_factory=MinEntropySettings)
+    adversarial: AdversarialSettings = dataclasses.field(default_factory=AdversarialSettings)
     optimiser: OptimiserSettings = dataclasses.field(default_factory=OptimiserSettings)
     loop: LoopSettings = dataclasses.field(default_factory=LoopSettings)
 

@@ -19,7 +19,8 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.published import import_published
 from hrda_core.windows import Box
-from training.config import OptimiserSettings
+from training.config import OptimiserSettings, TrainSettings
+from training.data_settings import SourceSettings, TargetSettings
 from training.losses import feature_distance
 from training.methods import build_method
 from training.methods.self_training import SelfTraining, StepDraws
@@ -261,8 +262,12 @@ def test_loss_is_the_sum_of_its_parts(tiny_model: HRDA) -> None:
     assert not any(figure.requires_grad for figure in found.values())
 
 
+def _run(method: str) -> TrainSettings:
+    return TrainSettings(SourceSettings('s'), 'run', TargetSettings('t'), method=method)  # type: ignore[arg-type]
+
+
 def test_feature_distance_is_off_without_pretrained_weights(tiny_model: HRDA) -> None:
-    method = build_method('self_training', tiny_model, SETTINGS, seed=0, pretrained_encoder=False)
+    method = build_method(_run('self_training'), tiny_model, pretrained_encoder=False)
     assert 'feature distance is off' in method.notes[0]
     assert 'feature_distance' not in method.step(_batch(), 0, Tensor.backward)
 
@@ -364,13 +369,7 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) 
 
 def test_unknown_method_names_those_there_are(tiny_model: HRDA) -> None:
     with pytest.raises(ValueError, match='source_only, self_training, masked_consistency'):
-        build_method(
-            'dacs',  # type: ignore[arg-type]
-            tiny_model,
-            SETTINGS,
-            seed=0,
-            pretrained_encoder=True,
-        )
+        build_method(_run('dacs'), tiny_model, pretrained_encoder=True)
 
 
 def test_losses_and_mixture_stay_float32_in_mixed_precision(tiny_model: HRDA) -> None:

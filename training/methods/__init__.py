@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
-
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
     from hrda_core.hrda import HRDA
+    from training.config import TrainSettings
 
     Batch = Mapping[str, Mapping[str, Any]]
     Backward = Callable[[Tensor], None]
 
-MethodName = Literal['source_only', 'self_training', 'masked_consistency']
-__all__ = [
-    'MaskedConsistencySettings',
-    'Method',
-    'MethodName',
-    'SelfTrainingSettings',
-    'build_method',
+MethodName = Literal[
+    'source_only', 'self_training', 'masked_consistency', 'min_entropy', 'adversarial'
 ]
 
 
@@ -69,45 +63,41 @@ class Method(Protocol):
         ...
 
 
-def build_method(
-    name: MethodName,
-    model: HRDA,
-    settings: SelfTrainingSettings,
-    masking: MaskedConsistencySettings | None = None,
-    *,
-    seed: int,
-    pretrained_encoder: bool,
-) -> Method:
+def build_method(settings: TrainSettings, model: HRDA, *, pretrained_encoder: bool) -> Method:
     """Make the method that a configuration names.
 
     Args:
-        name: one of `MethodName`.
+        settings: the method's name and settings, the seed of its draws, the run's length.
         model: the student, with its starting weights already loaded.
-        settings: source-only training uses the loss weights alone.
-        masking: of masked consistency; None for the published values.
-        seed: base of all random draws of the method, at least 0.
         pretrained_encoder: whether the encoder holds weights worth keeping (ImageNet, ...);
             without them the feature distance is switched off.
 
     Raises:
         ValueError: an unknown name.
     """
-    if name == 'source_only':
+    losses, seed = settings.self_training, settings.loop.seed
+    if settings.method == 'source_only':
         from training.methods.source_only import SourceOnly
 
-        return SourceOnly(model, settings, seed=seed)
-    if name == 'self_training':
+        return SourceOnly(model, losses, seed=seed)
+    if settings.method == 'self_training':
         from training.methods.self_training import SelfTraining
 
-        return SelfTraining(model, settings, seed=seed, pretrained_encoder=pretrained_encoder)
-    if name == 'masked_consistency':
+        return SelfTraining(model, losses, seed=seed, pretrained_encoder=pretrained_encoder)
+    if settings.method == 'masked_consistency':
         from training.methods.masked_consistency import MaskedConsistency
 
+        masking = settings.masked_consistency
         return MaskedConsistency(
-            model,
-            settings,
-            masking or MaskedConsistencySettings(),
-            seed=seed,
-            pretrained_encoder=pretrained_encoder,
+            model, losses, masking, seed=seed, pretrained_encoder=pretrained_encoder
         )
-    raise ValueError(f'no method {name!r}: expected one of {", ".join(get_args(MethodName))}')
+    from training.methods.output_alignment import Adversarial, MinEntropy
+
+    if settings.method == 'min_entropy':
+        return MinEntropy(model, losses, settings.min_entropy, seed=seed)
+    if settings.method == 'adversarial':
+        iterations = settings.loop.iterations
+        return Adversarial(model, losses, settings.adversarial, seed=seed, iterations=iterations)
+    raise ValueError(
+        f'no method {settings.method!r}: expected one of {", ".join(get_args(MethodName))}'
+    )

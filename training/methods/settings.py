@@ -46,7 +46,8 @@ class SelfTrainingSettings:
     rare_class_sampling: bool = True
     """Draw source frames by rare classes instead of uniformly."""
     source_only_rare_class_sampling: bool = False
-    """The same where method is source_only, which is published with uniform sampling."""
+    """The same where method is source_only, min_entropy or adversarial, which are published with
+    uniform sampling."""
     rare_class_temperature: float = 0.01
     """Smaller = rarer classes are drawn more often; greater = all classes alike."""
     rare_class_min_pixels: int = 3000
@@ -104,6 +105,37 @@ class MaskedConsistencySettings:
                 f'masked_consistency.weight {self.weight} must be above 0; method self_training '
                 'is the same without it'
             )
+
+
+@dataclass(frozen=True)
+class MinEntropySettings:
+    """Entropy minimisation on target frames."""
+
+    weight: float = 0.001
+    """Weight of the mean normalised entropy (0..1) of the target predictions."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        if not self.weight > 0:
+            raise ValueError(f'min_entropy.weight {self.weight} must be above 0')
+
+
+@dataclass(frozen=True)
+class AdversarialSettings:
+    """Adversarial alignment of class probabilities with a least-squares discriminator."""
+
+    weight: float = 0.001
+    """Weight of the loss that lets target predictions pass as source predictions."""
+    discriminator_lr: float = 1e-4
+    """Learning rate of the discriminator (Adam) at the beginning of the run."""
+    power: float = 0.9
+    """Shape of the fall of that rate to 0 at the end of the run; 1 is a straight line."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        for name in ('weight', 'discriminator_lr', 'power'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'adversarial.{name} {getattr(self, name)} must be above 0')
 
 
 _UNIT_RANGE = (
