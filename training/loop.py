@@ -54,6 +54,7 @@ class TrainingLoop:
 
     Attributes:
         done: steps taken so far, those of earlier parts of the run included.
+        best_miou: highest validation score so far, 0..1; minus infinity before the first.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrainingLoop:
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
         self._batches, self._evaluate = batches, evaluate
         self.done = 0
+        self.best_miou = -math.inf
         self._saved = -1
 
     def resume(self) -> None:
@@ -89,6 +91,7 @@ class TrainingLoop:
             self.optimiser.load_state_dict(state['optimiser'])
             self._fabric.strategy.precision.load_state_dict(state['precision'])
             self.reporter.load_state_dict(state['reporter'])
+            self.best_miou = float(state.get('best_miou', -math.inf))
             self.done = self._saved = int(state['step'])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -138,6 +141,7 @@ class TrainingLoop:
     def _state(self) -> dict[str, Any]:
         return {
             'step': self.done,
+            'best_miou': self.best_miou,
             'method': self.method.state_dict(),
             'optimiser': self.optimiser.state_dict(),
             'precision': self._fabric.strategy.precision.state_dict(),
@@ -199,9 +203,15 @@ class TrainingLoop:
             scores = self._evaluate()
             self.method.student.train()
             self.reporter.scores(scores, self.method.panels(), self.done)
+            self._keep_best(scores)
         if scores is not None or self._due(loop.log_every):
             rate = self.settings.optimiser.lr * self._rate_factor(self.done - 1)
             self.reporter.row(self.done, rate, scores)
+
+    def _keep_best(self, scores: Scores) -> None:
+        if scores.miou > self.best_miou:
+            self.best_miou = scores.miou
+            save_model(self.folder.best, self.method.student, step=self.done)
 
 
 def make_fabric(runtime: Runtime) -> Fabric:

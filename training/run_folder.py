@@ -23,6 +23,7 @@ class RunFolder:
         config.yaml: the resolved settings.  versions.json: software, hardware and git state.
         checkpoints/last.pt: everything needed to go on.  checkpoints/nonfinite.pt: the state
         before a step whose loss was no number.  model.safetensors: the student.
+        best.safetensors: the student when it scored best, where there are validation frames.
         teacher.safetensors: the teacher, where the method has one.
         metrics.csv, tensorboard/: figures by step.  scores/step_N.json: validation scores.
         log.txt: what was said.  progress.json: how far the run is.
@@ -38,6 +39,7 @@ class RunFolder:
         self.failed_state = self.path / 'checkpoints' / 'nonfinite.pt'
         self.model = self.path / 'model.safetensors'
         self.teacher = self.path / 'teacher.safetensors'
+        self.best = self.path / 'best.safetensors'
         self.metrics = self.path / 'metrics.csv'
         self.tensorboard = self.path / 'tensorboard'
         self.scores = self.path / 'scores'
@@ -108,7 +110,7 @@ class RunFolder:
             return
         for folder in (self.state.parent, self.tensorboard, self.scores):
             shutil.rmtree(folder, ignore_errors=True)
-        files = (self.model, self.teacher, self.metrics, self.log_file, self.progress)
+        files = (self.model, self.teacher, self.best, self.metrics, self.log_file, self.progress)
         for file in (*files, self.path / 'versions.json', self.config):
             file.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ from training.cli import main
 from training.methods.source_only import SourceOnly
 from training.progress import LiveDisplay, PlainDisplay
 from training.run_folder import MetricsTable, RunFolder
-from training.state_file import read_state
+from training.state_file import read_state, write_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +100,29 @@ def test_a_run_leaves_what_it_promises(uninterrupted: Path) -> None:
     assert 'finished 6 steps' in folder.log_file.read_text()
     assert [load_model(path).step for path in (folder.model, folder.teacher)] == [6, 6]
     assert not list(uninterrupted.rglob('*.part'))
+
+
+def test_best_is_the_student_of_the_highest_score(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    assert start(data, run, loop__iterations=4, loop__evaluate_every=1) == 0
+    folder = RunFolder(run)
+    stored = [json.loads(path.read_text()) for path in sorted(folder.scores.iterdir())]
+    assert len(stored) == 4
+    best = max(stored, key=lambda scores: scores['miou'])
+    assert load_model(folder.best).step == best['step']
+    assert read_state(folder.state)['best_miou'] == best['miou']
+
+
+def test_a_resumed_run_keeps_the_best_of_before(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    assert start(data, run, loop__iterations=2, loop__evaluate_every=1) == 0
+    folder = RunFolder(run)
+    state = read_state(folder.state)
+    write_state(folder.state, state | {'best_miou': 1.0})
+    before = folder.best.read_bytes()
+    assert main(['train', '--resume', str(run), '--loop.iterations=3']) == 0
+    assert folder.best.read_bytes() == before
+    assert read_state(folder.state)['best_miou'] == 1.0
 
 
 def test_student_and_teacher_differ(uninterrupted: Path) -> None:
