@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrda_core.hrda import HRDA
 from training.batch_transforms import (
     JitterDraw,
     blur_kernel_size,
@@ -20,6 +21,8 @@ from training.batch_transforms import (
     hsv_to_rgb,
     rgb_to_hsv,
 )
+from training.methods.self_training import SelfTraining
+from training.methods.settings import SelfTrainingSettings
 
 LETTERS = {'b': 'brightness', 'c': 'contrast', 's': 'saturation', 'h': 'hue'}
 
@@ -32,6 +35,16 @@ def test_jitter_equals_published(
     draw = JitterDraw(**factors, order=tuple(LETTERS[letter] for letter in order))
     result = colour_jitter(torch.from_numpy(ops['cj_in']), draw)
     assert np.allclose(result.numpy(), ops[f'cj_{order}'], atol=5e-6)
+
+
+def test_jitter_of_normalised_images_equals_published(
+    ops: dict[str, np.ndarray], figures: dict[str, Any], tiny_model: HRDA
+) -> None:
+    factors = {name: figures['cj_factors'][f'{name}_factor'][:1] for name in LETTERS.values()}
+    draw = JitterDraw(**factors, order=tuple(LETTERS[letter] for letter in 'sbhc'))
+    method = SelfTraining(tiny_model, SelfTrainingSettings(), seed=0, pretrained_encoder=False)
+    result = method.recolour(torch.from_numpy(ops['cjn_in']), draw, None)
+    assert np.allclose(result.numpy(), ops['cjn_out_order_2031'], atol=1e-5)
 
 
 def test_drawn_factors_stay_in_range() -> None:

@@ -112,6 +112,28 @@ TOLERANCES = {
 }
 
 
+def test_feature_distance_of_the_networks_equals_published(
+    ops: dict[str, np.ndarray], figures: dict[str, Any], networks: dict[str, HRDA]
+) -> None:
+    method = _published_method(networks)
+    images = torch.from_numpy(ops['fd_img'])
+    labels = torch.from_numpy(ops['fd_gtb'][:, 0])
+    small = method.student.shrink(images)
+    # Evaluation mode as in the published figures; this encoder has no batch norm.
+    encoder = method.student.encoder.eval()
+    features = encoder(small)
+    assert np.allclose(features[-1].detach().numpy(), ops['fd_student_f3'], atol=1e-4)
+    distance = method._feature_distance(features, small, labels)
+    distance.backward()
+    expected = figures['fd_loss_times_lambda0.005']
+    assert distance.item() == pytest.approx(expected, rel=1e-5)
+    norm = _gradient_norm(method.student)
+    assert norm == pytest.approx(figures['fd_grad_norm_backbone'], rel=1e-4)
+    both = distance + method._feature_distance(encoder(images), images, labels)
+    expected = figures['fd_loss_all_scales_times_lambda0.005']
+    assert both.item() == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize('optimiser', ['sgd', 'adamw'])
 def test_three_iterations_equal_published(
     golden: dict[str, np.ndarray],

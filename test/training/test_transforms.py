@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hrda_core.hrda import HRDA
 from training.transforms import (
     balanced_crop,
     count_labels,
@@ -85,6 +87,12 @@ def test_padding_fills_below_and_right() -> None:
     assert padded.shape == (4, 4, 3)
     assert (padded[:2, :3] == 1).all()
     assert (padded[3, 3] == (7, 8, 9)).all()
+
+
+def test_normalised_images_equal_published(ops: dict[str, np.ndarray], tiny_model: HRDA) -> None:
+    rgb = torch.from_numpy(np.ascontiguousarray(ops['rs_in_bgr'][..., ::-1]))
+    found = tiny_model.normalise(rgb.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    np.testing.assert_allclose(found[::4, ::4], ops['rs_norm'], atol=1e-6)
 
 
 def test_photometric_distortion_changes_colours_reproducibly() -> None:
