@@ -33,7 +33,8 @@ class CommandParser(ArgumentParser):
     not_settings: tuple[str, ...] = ()
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: D102
-        raise ValueError(' '.join(message.split())) from ex
+        text = ' '.join(message.split()).removeprefix('Parser key "config": ')
+        raise ValueError(text) from ex
 
     def dump(self, cfg: Namespace, *args: Any, **kwargs: Any) -> str:  # noqa: D102
         cfg = cfg.clone()

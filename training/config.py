@@ -135,7 +135,8 @@ class TrainSettings:
 
     source: SourceSettings
     output: str
-    """Run folder; made by the run, must not exist or be empty."""
+    """Run folder; made by the run, must not exist or be empty. A settings file that names none
+    gets runs/ and its own name."""
     target: TargetSettings | None = None
     """Unlabelled camera frames; null where only the source is learnt from."""
     validation: ValidationSettings | None = None

@@ -1,6 +1,7 @@
 """Train a network: on the simulator alone, or adapted to the camera by self-training.
 
-Usage: hrda train CONFIG.yaml [--any.setting=value], hrda train --resume RUN
+Usage: hrda train CONFIG.yaml [--any.setting=value], hrda train --resume RUN; CONFIG.yaml may also
+be the name of an experiment that comes with the project, see hrda experiments.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import yaml
 from jsonargparse import Namespace
@@ -18,7 +18,6 @@ from training.cli import CommandParser
 from training.config import (
     TrainSettings,
     absolute,
-    check_names,
     differences,
     setting_names,
     to_dict,
@@ -27,6 +26,8 @@ from training.config import (
 )
 from training.progress import Display, displayed
 from training.run_folder import RunFolder
+from training.settings_files import resolve_settings
+from training.shipped import find_settings
 
 FIXED = ('model', 'classes', 'method', 'loop.seed')
 """Settings that a resumed run cannot change; the weights or the random draws hang on them."""
@@ -51,7 +52,7 @@ def prepare_argv(argv: list[str]) -> list[str]:
 
     Raises:
         ValueError: a setting does not exist; the nearest one is named.
-        FileNotFoundError: no such settings file.
+        FileNotFoundError: no such settings file, or its base is missing.
     """
     arguments = list(argv)
     if not arguments:
@@ -64,19 +65,30 @@ def prepare_argv(argv: list[str]) -> list[str]:
         folder.read_config()
         arguments = ['--config', str(folder.config), *arguments, f'--output={folder.path}']
     _check_argument_names(arguments)
-    for file in _values_of(arguments, '--config'):
-        _check_file(Path(file))
-    return arguments
+    return _with_resolved_files(arguments)
 
 
-def _values_of(arguments: Sequence[str], option: str) -> list[str]:
-    values = [a.partition('=')[2] for a in arguments if a.startswith(f'{option}=')]
-    pairs = itertools.pairwise(arguments)
-    return values + [value for name, value in pairs if name == option]
+def _with_resolved_files(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the settings of each `--config`, bases and all, in the file's place."""
+    resolved: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        option, equals, name = argument.partition('=')
+        if option != '--config':
+            resolved.append(argument)
+            continue
+        path = find_settings(name if equals else next(remaining, ''))
+        values = resolve_settings(path)
+        if not any(given.startswith('--config=') for given in resolved):
+            values.setdefault('output', f'runs/{path.stem}')
+        # The parser takes a file's text as well as its name.
+        resolved.append(f'--config={yaml.safe_dump(values, sort_keys=False)}')
+    return resolved
 
 
 def _value_of(arguments: Sequence[str], option: str) -> str | None:
-    values = _values_of(arguments, option)
+    values = [a.partition('=')[2] for a in arguments if a.startswith(f'{option}=')]
+    values += [value for name, value in itertools.pairwise(arguments) if name == option]
     return values[-1] if values else None
 
 
@@ -86,18 +98,6 @@ def _check_argument_names(arguments: Sequence[str]) -> None:
         match = re.match(r'--([\w.]+)', argument)
         if match and match[1] not in known and not match[1].endswith('.help'):
             raise ValueError(unknown_name(match[1]))
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such settings file')
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: no settings file (YAML text): {error}') from error
-    if not isinstance(values, Mapping):
-        raise ValueError(f'{path}: holds no settings; copy config/train/robot.yaml and edit it')
-    check_names(values, str(path))
 
 
 def run(args: Namespace) -> int:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
-from jsonargparse import Namespace
+from settings_parser import parse
 
 from hrda_core.classes import CITYSCAPES
 from training import train
-from training.cli import CommandParser, main
-from training.config import TrainSettings, absolute, differences, to_dict, to_yaml
+from training.cli import main
+from training.config import absolute, differences, to_dict, to_yaml
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 MINIMUM = ['--source.root=sim', '--target.root=camera', '--output=run']
-
-
-def parse(argv: list[str]) -> TrainSettings:
-    parser = CommandParser(prog='hrda train', allow_abbrev=False)
-    train.add_arguments(parser)
-    args: Namespace = parser.instantiate(parser.parse_args(train.prepare_argv(argv)))
-    names = [field.name for field in dataclasses.fields(TrainSettings)]
-    return TrainSettings(**{name: getattr(args, name) for name in names})
 
 
 def test_defaults_are_the_published_final_setting() -> None:

@@ -1,0 +1,20 @@
+"""Settings as `hrda train` parses them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jsonargparse import Namespace
+
+from training import train
+from training.cli import CommandParser
+from training.config import TrainSettings
+
+
+def parse(argv: list[str]) -> TrainSettings:
+    """The settings that `hrda train ARGV` would run with."""
+    parser = CommandParser(prog='hrda train', allow_abbrev=False)
+    train.add_arguments(parser)
+    args: Namespace = parser.instantiate(parser.parse_args(train.prepare_argv(argv)))
+    names = [field.name for field in dataclasses.fields(TrainSettings)]
+    return TrainSettings(**{name: getattr(args, name) for name in names})
