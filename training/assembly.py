@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.data import Dataset
 
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, resolve_classes
@@ -25,6 +26,7 @@ from training.progress import Display
 from training.reporting import Reporter
 from training.run_folder import RunFolder
 from training.scores import ConfusionMatrix, Scores
+from training.shared_cut import SharedCut
 from training.validation_frames import ValidationFrames
 
 
@@ -33,13 +35,14 @@ class Batches:
 
     def __init__(self, settings: TrainSettings, classes: ClassSet, pin: bool, display: Display):
         self._loop, self._pin = settings.loop, pin
+        self._cut = settings.model.context_size if settings.crop_size is not None else None
         self._sets: dict[str, SourceDataset | TargetDataset] = {
             'source': _open_source(settings, classes, display)
         }
         if settings.target is not None and settings.method != 'source_only':
             self._sets['target'] = TargetDataset(
                 settings.target,
-                crop_size=settings.model.context_size,
+                crop_size=settings.crop_size or settings.model.context_size,
                 seed=settings.loop.seed,
                 fill=_mean_colour(settings.model),
             )
@@ -48,11 +51,14 @@ class Batches:
         """Batches of these steps, in order."""
         size, workers = self._loop.batch_size, self._loop.workers
         loaders = {
-            name: make_loader(dataset, steps, size, workers, self._pin)
+            name: make_loader(self._cropped(dataset), steps, size, workers, self._pin)
             for name, dataset in self._sets.items()
         }
         for parts in zip(*loaders.values(), strict=True):
             yield dict(zip(loaders, parts, strict=True))
+
+    def _cropped(self, dataset: Dataset[dict[str, Any]]) -> Dataset[dict[str, Any]]:
+        return dataset if self._cut is None else SharedCut(dataset, self._cut, self._loop.seed)
 
     def counts(self) -> str:
         """How many frames there are, in words."""
@@ -174,7 +180,7 @@ def _open_source(settings: TrainSettings, classes: ClassSet, display: Display) -
     return open_source(
         settings.source,
         classes,
-        crop_size=settings.model.context_size,
+        crop_size=settings.crop_size or settings.model.context_size,
         seed=settings.loop.seed,
         rare=_rare_classes(settings),
         progress=show,

@@ -147,6 +147,10 @@ class TrainSettings:
     min_entropy and adversarial adapt through the predictions alone (the paper's Table 2)."""
     classes: str = 'cityscapes'
     """cityscapes, synthia, or the path of a class file (YAML)."""
+    crop_size: int | None = None
+    """Side of the crops of source and target frames [px of the resized frame]; null = the size
+    of the context. From larger ones a context is cut at the same place of both, as published for
+    the studies of small contexts."""
     model: ModelSettings = dataclasses.field(default_factory=ModelSettings)
     self_training: SelfTrainingSettings = dataclasses.field(default_factory=SelfTrainingSettings)
     masked_consistency: MaskedConsistencySettings = dataclasses.field(
@@ -163,6 +167,11 @@ class TrainSettings:
             raise ValueError(
                 f'method {self.method} needs target frames: set target.root, '
                 'or method: source_only'
+            )
+        if self.crop_size is not None and self.crop_size < self.model.context_size:
+            raise ValueError(
+                f'crop_size {self.crop_size} is smaller than model.context_size '
+                f'{self.model.context_size}; null takes crops of that size'
             )
 
 

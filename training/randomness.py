@@ -14,6 +14,7 @@ class Stream(IntEnum):
     TARGET = 1
     METHOD = 2
     MASK = 3
+    CUT = 4
 
 
 def step_generator(seed: int, stream: Stream, step: int, slot: int = 0) -> np.random.Generator:
