@@ -16,8 +16,9 @@ from hrda_core.hrda import HRDA
 from hrda_core.runtime import Runtime, choose_runtime
 from hrda_core.segmenter import Segmenter
 from training.config import ModelSettings, TrainSettings
-from training.datasets import SourceDataset, TargetDataset, open_source
+from training.datasets import SourceDataset, TargetDataset
 from training.evaluate import evaluate_frames
+from training.labelled_sets import MixedSources, check_apart, labelled_sets, open_labelled
 from training.loader import make_loader
 from training.loop import Evaluate, TrainingLoop
 from training.methods import Method, build_method
@@ -36,7 +37,7 @@ class Batches:
     def __init__(self, settings: TrainSettings, classes: ClassSet, pin: bool, display: Display):
         self._loop, self._pin = settings.loop, pin
         self._cut = settings.model.context_size if settings.crop_size is not None else None
-        self._sets: dict[str, SourceDataset | TargetDataset] = {
+        self._sets: dict[str, SourceDataset | MixedSources | TargetDataset] = {
             'source': _open_source(settings, classes, display)
         }
         if settings.target is not None and settings.method != 'source_only':
@@ -62,7 +63,14 @@ class Batches:
 
     def counts(self) -> str:
         """How many frames there are, in words."""
-        return ', '.join(f'{len(dataset)} {name} frames' for name, dataset in self._sets.items())
+        return ', '.join(
+            f'{len(dataset)} {name} frames{_composition(dataset)}'
+            for name, dataset in self._sets.items()
+        )
+
+
+def _composition(dataset: SourceDataset | MixedSources | TargetDataset) -> str:
+    return f' ({dataset.composition()})' if isinstance(dataset, MixedSources) else ''
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
     """
     runtime = choose_runtime(settings.loop.device, settings.loop.precision)
     classes = resolve_classes(settings.classes)
+    check_apart(settings, classes)
     pin = runtime.device.type == 'cuda'
     batches = Batches(settings, classes, pin, display)
     model, notes = build_model(settings, classes, fresh)
@@ -171,14 +180,16 @@ def _is_pretrained(settings: ModelSettings) -> bool:
     return settings.pretrained or settings.encoder_weights is not None
 
 
-def _open_source(settings: TrainSettings, classes: ClassSet, display: Display) -> SourceDataset:
+def _open_source(
+    settings: TrainSettings, classes: ClassSet, display: Display
+) -> SourceDataset | MixedSources:
     def show(done: int, total: int) -> None:
         if done == 1:
             display.begin('counting classes', total)
         display.advance(done)
 
-    return open_source(
-        settings.source,
+    return open_labelled(
+        labelled_sets(settings),
         classes,
         crop_size=settings.crop_size or settings.model.context_size,
         seed=settings.loop.seed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,12 @@ import jsonargparse
 import yaml
 
 from hrda_core.architecture import Architecture
-from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
+from training.data_settings import (
+    FewLabelsSettings,
+    SourceSettings,
+    TargetSettings,
+    ValidationSettings,
+)
 from training.methods import MethodName
 from training.methods.settings import (
     AdversarialSettings,
@@ -139,6 +145,12 @@ class TrainSettings:
     gets runs/ and its own name."""
     target: TargetSettings | None = None
     """Unlabelled camera frames; null where only the source is learnt from."""
+    extra_sources: list[SourceSettings] = dataclasses.field(default_factory=list)
+    """More labelled data sets, each with its own weight; every labelled image of a batch is
+    drawn from one of them or from source, by weight."""
+    few_labels: FewLabelsSettings | None = None
+    """A few labelled camera frames to learn from as well; null = none. They must not be
+    validation frames."""
     validation: ValidationSettings | None = None
     """Labelled frames to score; null = no scores."""
     method: MethodName = 'self_training'
@@ -192,10 +204,11 @@ def absolute(settings: TrainSettings) -> TrainSettings:
         'output': _absolute_path(settings.output),
         'classes': _absolute_path(classes) if Path(classes).is_file() else classes,
     }
-    for name in ('source', 'target', 'validation'):
+    for name in ('source', 'target', 'few_labels', 'validation'):
         data = getattr(settings, name)
         if data is not None:
-            changes[name] = dataclasses.replace(data, root=_absolute_path(data.root))
+            changes[name] = _with_absolute_root(data)
+    changes['extra_sources'] = [_with_absolute_root(data) for data in settings.extra_sources]
     files = {name: getattr(settings.model, name) for name in ('encoder_weights', 'start_from')}
     changes['model'] = dataclasses.replace(
         settings.model,
@@ -211,13 +224,16 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ''
         a, b = old.get(key), new.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping) and not _is_free_form(key):
             names += differences(a, b, f'{prefix}{key}.')
+        elif _are_groups(a) and _are_groups(b) and len(a) == len(b):
+            for number, (old_item, new_item) in enumerate(zip(a, b, strict=True)):
+                names += differences(old_item, new_item, f'{prefix}{key}[{number}].')
         elif a != b:
             names.append(f'{prefix}{key}')
     return names
 
 
 def setting_names(settings_type: type = TrainSettings, prefix: str = '') -> Iterator[str]:
-    """Dotted names of all settings, groups included."""
+    """Dotted names of all settings, groups included; items of a list have the list's name."""
     hints = typing.get_type_hints(settings_type)
     for field in dataclasses.fields(settings_type):
         yield prefix + field.name
@@ -240,18 +256,22 @@ def check_names(values: Mapping[str, Any], file: str, prefix: str = '') -> None:
     known = set(setting_names())
     for key, value in values.items():
         name = f'{prefix}{key}'
-        if name not in known:
+        if _without_indices(name) not in known:
             raise ValueError(f'{file}: {unknown_name(name)}')
         if isinstance(value, Mapping) and not _is_free_form(key):
             check_names(value, file, f'{name}.')
+        elif _are_groups(value):
+            for number, item in enumerate(value):
+                check_names(item, file, f'{name}[{number}].')
 
 
 def unknown_name(name: str) -> str:
     """A sentence about a setting that does not exist, with the nearest one that does."""
     known = list(setting_names())
     by_last = {known_name: known_name.rpartition('.')[2] for known_name in known}
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    near += [full for full, last in by_last.items() if last == name.rpartition('.')[2]]
+    plain = _without_indices(name)
+    near = difflib.get_close_matches(plain, known, 1, 0.5)
+    near += [full for full, last in by_last.items() if last == plain.rpartition('.')[2]]
     hint = f'did you mean {near[0]}?' if near else 'hrda train --help lists the settings'
     return f'there is no setting {name}; {hint}'
 
@@ -260,13 +280,25 @@ def _is_free_form(key: object) -> bool:
     return key == 'merge'
 
 
+def _are_groups(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
+
+
+def _without_indices(name: str) -> str:
+    return re.sub(r'\[\d+\]', '', name)
+
+
 def _dataclass_in(hint: Any) -> type | None:
-    options = typing.get_args(hint) if _is_union(hint) else (hint,)
+    options = typing.get_args(hint) if _holds_others(hint) else (hint,)
     return next((option for option in options if dataclasses.is_dataclass(option)), None)
 
 
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+def _holds_others(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType, list)
+
+
+def _with_absolute_root(data: Any) -> Any:
+    return dataclasses.replace(data, root=_absolute_path(data.root))
 
 
 def _absolute_path(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Settings of the three data sets: simulator (source), camera (target) and validation."""
+"""Settings of the data sets: simulator (source), camera (target), few labels and validation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 
 
 @dataclass(frozen=True)
-class SourceSettings:
-    """The labelled simulator frames that training learns the classes from."""
+class LabelledSettings:
+    """Labelled frames to learn from, and how they are cropped."""
 
     root: str
     """Folder of the data set."""
@@ -28,6 +28,41 @@ class SourceSettings:
     """Crops where one class covers this share of the labelled pixels are redrawn; 1.0 = off."""
     photometric: bool = False
     """Random brightness, contrast, saturation and hue (for training without self-training)."""
+
+
+@dataclass(frozen=True)
+class SourceSettings(LabelledSettings):
+    """The labelled simulator frames that training learns the classes from."""
+
+    weight: float = 1.0
+    """How often this source is drawn, relative to the weights of the others (extra_sources);
+    above 0. With one source it does nothing."""
+
+    def __post_init__(self) -> None:
+        """Check the weight; raises ValueError."""
+        if not 0 < self.weight < float('inf'):
+            raise ValueError(
+                f'weight {self.weight} of the source {self.root} must be above 0; leave the '
+                'source out to draw nothing from it'
+            )
+
+
+@dataclass(frozen=True)
+class FewLabelsSettings(LabelledSettings):
+    """A few labelled camera frames that are learnt from like source frames."""
+
+    size: tuple[int, int] | None = None
+    """Frames are resized to fit into (width, height) [px], aspect kept; null = as target.size."""
+    share: float = 0.5
+    """Share of the labelled images of the run that come from these frames, above 0, below 1."""
+
+    def __post_init__(self) -> None:
+        """Check the share; raises ValueError."""
+        if not 0 < self.share < 1:
+            raise ValueError(
+                f'few_labels.share {self.share} must be above 0 and below 1; to learn from these '
+                'frames alone, name them as source'
+            )
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hrda_core.classes import IGNORE, ClassSet
+from hrda_core.classes import IGNORE
 from hrda_core.windows import Box
-from training.class_stats import Progress, class_statistics
-from training.data_settings import SourceSettings, TargetSettings
-from training.frames import LabelledFrames, find_labelled, image_size, list_images, read_image
-from training.methods.settings import SelfTrainingSettings
+from training.data_settings import LabelledSettings, TargetSettings
+from training.frames import LabelledFrames, image_size, list_images, read_image
 from training.randomness import Stream, step_generator
 from training.sampling import RareClassSampler
 from training.transforms import (
@@ -54,7 +52,7 @@ class SourceDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         frames: LabelledFrames,
-        settings: SourceSettings,
+        settings: LabelledSettings,
         *,
         crop_size: int,
         seed: int,
@@ -111,43 +109,6 @@ class SourceDataset(Dataset[dict[str, Any]]):
                 break
             box = balanced_crop(label, self._crop_size, share, generator)
         return box
-
-
-def open_source(
-    settings: SourceSettings,
-    classes: ClassSet,
-    *,
-    crop_size: int,
-    seed: int,
-    rare: SelfTrainingSettings | None = None,
-    cache_dir: Path | None = None,
-    progress: Progress | None = None,
-    fill: tuple[int, int, int] = MEAN_COLOUR,
-) -> SourceDataset:
-    """Find, check and count the source frames.
-
-    Args:
-        settings: where they are and how they are cropped.
-        classes: what the labels mean.
-        crop_size: side of the crops [px].
-        seed: base of all draws, at least 0.
-        rare: settings of rare class sampling; None, or sampling off in them = uniform draws.
-        cache_dir: where the class counts are kept, see `class_statistics`.
-        progress: called with (frames done, all frames) while they are counted.
-        fill: RGB of padding where frames are smaller than the crop.
-
-    Raises:
-        ValueError: a folder or file is missing, unreadable, of another size, or holds an id
-            that is no class.
-    """
-    frames = find_labelled(settings, classes, 'source')
-    statistics = class_statistics(frames, cache_dir, progress)
-    sampler = None
-    if rare is not None and rare.rare_class_sampling:
-        sampler = RareClassSampler(statistics, rare)
-    return SourceDataset(
-        frames, settings, crop_size=crop_size, seed=seed, sampler=sampler, fill=fill
-    )
 
 
 class TargetDataset(Dataset[dict[str, Any]]):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from hrda_core.classes import IGNORE, ClassSet
-from training.data_settings import SourceSettings, ValidationSettings
+from training.data_settings import LabelledSettings, ValidationSettings
 
 Uint8Array = npt.NDArray[np.uint8]
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -161,14 +161,14 @@ class LabelledFrames:
 
 
 def find_labelled(
-    settings: SourceSettings | ValidationSettings, classes: ClassSet, role: str
+    settings: LabelledSettings | ValidationSettings, classes: ClassSet, role: str
 ) -> LabelledFrames:
     """List the frames of a data set and find the label of each.
 
     Args:
         settings: where they are.
         classes: what the ids mean.
-        role: 'source' or 'validation', the name of the settings in errors.
+        role: 'source', 'validation' or the like, the name of the settings in errors.
 
     Raises:
         ValueError: a folder or label file is missing.

@@ -15,6 +15,7 @@ class Stream(IntEnum):
     METHOD = 2
     MASK = 3
     CUT = 4
+    DATA_SET = 5
 
 
 def step_generator(seed: int, stream: Stream, step: int, slot: int = 0) -> np.random.Generator:

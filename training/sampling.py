@@ -55,16 +55,27 @@ class RareClassSampler:
     A class that no frame has more than `rare_class_min_pixels` of would never come up; its
     limit is lowered to half of what the frame with most of it has.
 
+    Args:
+        statistics: of the frames to draw from.
+        settings: temperature and limits.
+        rarity: (classes,), the share of each class in all that is learnt from, which says how
+            rare it is; None = its share in these frames.
+
     Attributes:
         probabilities: (classes,), how often each class is drawn.
         min_pixels: (classes,), a frame stands for a class when it has more [px].
     """
 
-    def __init__(self, statistics: ClassStatistics, settings: SelfTrainingSettings) -> None:
-        counts = statistics.counts
-        self.probabilities = rare_class_probabilities(
-            statistics.shares, settings.rare_class_temperature
-        )
+    def __init__(
+        self,
+        statistics: ClassStatistics,
+        settings: SelfTrainingSettings,
+        rarity: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        counts, shares = statistics.counts, statistics.shares
+        if rarity is not None:
+            shares = np.where(shares > 0, rarity, 0)
+        self.probabilities = rare_class_probabilities(shares, settings.rare_class_temperature)
         most = counts.max(axis=0)
         wanted = settings.rare_class_min_pixels
         self.min_pixels = np.where(most > wanted, wanted, most // 2)

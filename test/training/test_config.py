@@ -12,6 +12,7 @@ from hrda_core.classes import CITYSCAPES
 from training import train
 from training.cli import main
 from training.config import absolute, differences, to_dict, to_yaml
+from training.data_settings import SourceSettings
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 MINIMUM = ['--source.root=sim', '--target.root=camera', '--output=run']
@@ -55,6 +56,34 @@ def test_unknown_keys_in_a_file_name_the_nearest(tmp_path: Path, text: str, near
     file = tmp_path / 'c.yaml'
     file.write_text(text)
     with pytest.raises(ValueError, match=rf'c\.yaml: there is no setting .* mean {nearest}\?'):
+        parse([str(file), *MINIMUM])
+
+
+def test_lists_of_sources_are_read_from_files_and_options(tmp_path: Path) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text('extra_sources: [{root: town, weight: 2.0, size: [64, 32]}, {root: village}]')
+    sources = [
+        SourceSettings('town', weight=2.0, size=(64, 32)),
+        SourceSettings('village'),
+    ]
+    settings = parse([str(file), *MINIMUM])
+    assert settings.extra_sources == sources
+    assert parse([*MINIMUM, '--extra_sources+={root: village}']).extra_sources == sources[1:]
+    file.write_text(to_yaml(settings))
+    assert parse([str(file)]) == settings
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('{root: a}, {root: b, wight: 2}', r'extra_sources\[1\]\.wight; .* extra_sources\.weight'),
+        ('{root: a, label: x}', r'extra_sources\[0\]\.label; .* extra_sources\.labels'),
+    ],
+)
+def test_unknown_keys_of_a_list_item_name_the_item(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text(f'extra_sources: [{text}]')
+    with pytest.raises(ValueError, match=words):
         parse([str(file), *MINIMUM])
 
 
@@ -122,10 +151,32 @@ def test_absolute_paths_hold_in_any_directory(
     assert settings.classes == 'cityscapes'
 
 
+def test_paths_of_all_labelled_sets_become_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = parse([*MINIMUM, '--extra_sources=[{root: b}]', '--few_labels.root=c'])
+    found = absolute(settings)
+    assert found.few_labels is not None
+    assert [found.extra_sources[0].root, found.few_labels.root] == [
+        str(tmp_path / 'b'),
+        str(tmp_path / 'c'),
+    ]
+
+
 def test_differences_are_dotted_names() -> None:
     old = to_dict(parse(MINIMUM))
     new = to_dict(parse([*MINIMUM, '--loop.seed=4', '--validation.root=v']))
     assert differences(old, new) == ['validation', 'loop.seed']
+
+
+def test_differences_of_lists_name_the_item() -> None:
+    old, new = (
+        to_dict(parse([*MINIMUM, f'--extra_sources=[{{root: a}}, {{root: {root}}}]']))
+        for root in ('b', 'c')
+    )
+    assert differences(old, new) == ['extra_sources[1].root']
+    assert differences(to_dict(parse(MINIMUM)), new) == ['extra_sources']
 
 
 @pytest.mark.parametrize('file', CONFIGS, ids=lambda path: path.stem)

@@ -13,8 +13,9 @@ from PIL import Image
 
 from hrda_core.classes import CITYSCAPES
 from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
-from training.datasets import SourceDataset, TargetDataset, open_source, valid_mask
+from training.datasets import SourceDataset, TargetDataset, valid_mask
 from training.frames import read_ids
+from training.labelled_sets import LabelledSet, open_labelled
 from training.loader import make_loader
 from training.methods.settings import SelfTrainingSettings
 from training.validation_frames import ValidationFrames
@@ -36,9 +37,11 @@ def _random_frames(count: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _open(root: Path, crop_size: int = 32, **changes: object) -> SourceDataset:
     settings = replace(SourceSettings(str(root)), **changes)  # type: ignore[arg-type]
-    return open_source(
-        settings, CITYSCAPES, crop_size=crop_size, seed=1, rare=RARE, cache_dir=root / 'cache'
-    )
+    sets = [LabelledSet(settings)]
+    options = {'crop_size': crop_size, 'seed': 1, 'rare': RARE, 'cache_dir': root / 'cache'}
+    dataset = open_labelled(sets, CITYSCAPES, **options)
+    assert isinstance(dataset, SourceDataset)
+    return dataset
 
 
 def test_source_sample(write_frames: WriteFrames) -> None:

@@ -54,6 +54,14 @@ def test_frames_are_drawn_for_classes_they_have() -> None:
     assert frames[2] == {2}
 
 
+def test_rarity_counts_over_everything_that_is_learnt() -> None:
+    statistics = ClassStatistics(np.array([[50_000, 50_000, 0]]))
+    rarity = np.array([0.3, 0.1, 0.6])
+    sampler = RareClassSampler(statistics, SelfTrainingSettings(), rarity)
+    assert sampler.probabilities[1] > 0.99, 'alike in these frames, rare in all of them'
+    assert sampler.probabilities[2] == 0, 'no frame here has it'
+
+
 def test_a_class_below_the_limit_everywhere_still_comes_up() -> None:
     counts = np.array([[90_000, 100], [90_000, 40]])
     sampler = RareClassSampler(ClassStatistics(counts), SelfTrainingSettings())
