@@ -44,6 +44,19 @@ class SeparableConv(nn.Sequential):
         self.depthwise = ConvNormReLU(inputs, inputs, 3, dilation, groups=inputs)
         self.pointwise = ConvNormReLU(inputs, outputs, 1)
 
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h, w)."""
+        if features.device.type == 'cpu' and torch.is_grad_enabled():
+            # In bfloat16 and channels last, torch's CPU kernel for the weight gradient of a
+            # dilated depthwise convolution reads memory that nobody wrote: seldom, but then the
+            # gradient is garbage or no number (seen with torch 2.14; float32 is right).
+            with torch.autocast('cpu', enabled=False):
+                spread = self.depthwise(features.float())
+        else:
+            spread = self.depthwise(features)
+        mixed: Tensor = self.pointwise(spread)
+        return mixed
+
 
 class AtrousPyramid(nn.Module):
     """ASPP without image pooling: dilations 1, 6, 12, 18, then a 3x3 bottleneck.
