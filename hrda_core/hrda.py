@@ -238,7 +238,11 @@ class HRDA(nn.Module):
         return cut(self.detail_source(images), [box])
 
     def predict(self, images: Tensor) -> Tensor:
-        """Logits of context crops at full size: (B, 3, H, W) to (B, C, H, W).
+        """Logits of context crops at full size: (B, 3, H, W) to (B, C, H, W)."""
+        return resize(self.predict_crop(images).fused, (images.shape[-2], images.shape[-1]))
+
+    def predict_crop(self, images: Tensor) -> CropPrediction:
+        """Predict context crops (B, 3, H, W), with what each resolution says.
 
         All windows go through the network in one batch, as batch statistics of a teacher in
         training mode require (spec section 2.3).
@@ -250,7 +254,7 @@ class HRDA(nn.Module):
             windows = detail_boxes(height, width, self.architecture)
         plan = WindowPlan(height, width, (whole,), windows, (tuple(range(len(windows))),))
         _, crop = next(self.predict_crops(images, plan))
-        return resize(crop.fused, (height, width))
+        return crop
 
     def predict_crops(
         self, images: Tensor, plan: WindowPlan, batch: int | None = None

@@ -123,11 +123,20 @@ class Segmenter:
             ValueError: not such an image.
         """
         start = time.perf_counter()
-        prepared, plan = self._prepare(image)
-        logits = _Mean(len(self.classes), plan, prepared.device)
-        for box, crop in self._crops(prepared, plan):
-            logits.add(crop.fused, box)
+        logits, plan = self._fused(image)
         return self._segmentation(logits, plan, image, start)
+
+    @torch.inference_mode()
+    def probabilities(self, image: Uint8Array) -> Iterator[Tensor]:
+        """Class probabilities of one image in strips of rows, from top to bottom.
+
+        All at once would take 160 MB for 2048x1024 px and 19 classes.
+
+        Shape:
+            image: as of `segment`, as are the errors; strips: float32 (C, rows, W).
+        """
+        logits, plan = self._fused(image)
+        yield from self._strips(logits.result(), plan, image)
 
     @torch.inference_mode()
     def explain(self, image: Uint8Array) -> Explanation:
@@ -149,7 +158,7 @@ class Segmenter:
             enlarged = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
             context.add(enlarged, box)
             detail.add(enlarged if crop.detail is None else crop.detail, box)
-            attention.add(_attention_of_prediction(crop), box)
+            attention.add(attention_of_prediction(crop), box)
         shown = self._to_image(attention.result(), plan, (image.shape[0], image.shape[1]))
         return Explanation(
             self._segmentation(fused, plan, image, start),
@@ -157,6 +166,13 @@ class Segmenter:
             self._outputs(detail.result(), plan, image)[0],
             _to_bytes(shown[0, 0]),
         )
+
+    def _fused(self, image: Uint8Array) -> tuple[_Mean, WindowPlan]:
+        prepared, plan = self._prepare(image)
+        logits = _Mean(len(self.classes), plan, prepared.device)
+        for box, crop in self._crops(prepared, plan):
+            logits.add(crop.fused, box)
+        return logits, plan
 
     def _segmentation(
         self, logits: _Mean, plan: WindowPlan, image: Uint8Array, start: float
@@ -199,14 +215,18 @@ class Segmenter:
     def _outputs(
         self, logits: Tensor, plan: WindowPlan, image: Uint8Array
     ) -> tuple[Uint8Array, Uint8Array]:
+        labels, confidence = [], []
+        for strip in self._strips(logits, plan, image):
+            probability, label = strip.max(dim=0)
+            labels.append(label.to(torch.uint8))
+            confidence.append(probability)
+        return torch.cat(labels).cpu().numpy(), _to_bytes(torch.cat(confidence))
+
+    def _strips(self, logits: Tensor, plan: WindowPlan, image: Uint8Array) -> Iterator[Tensor]:
         height, width = image.shape[:2]
         logits = self._to_image(logits, plan, (height, width))
-        labels, confidence = [], []
-        for strip in torch.split(logits, STRIP_ROWS, dim=2):
-            probability, label = strip.softmax(dim=1).max(dim=1)
-            labels.append(label[0].to(torch.uint8))
-            confidence.append(probability[0])
-        return torch.cat(labels).cpu().numpy(), _to_bytes(torch.cat(confidence))
+        for strip in torch.split(logits[0], STRIP_ROWS, dim=1):
+            yield strip.softmax(dim=0)
 
 
 def _check_image(image: Uint8Array) -> None:
@@ -222,8 +242,14 @@ def _check_image(image: Uint8Array) -> None:
         )
 
 
-def _attention_of_prediction(crop: CropPrediction) -> Tensor:
-    """Attention weighted by the predicted probabilities: sum over classes of A * softmax."""
+def attention_of_prediction(crop: CropPrediction) -> Tensor:
+    """Attention weighted by the predicted probabilities: sum over classes of A * softmax.
+
+    0 says context, 1 detail (spec section 2.3); 0 everywhere with one resolution.
+
+    Shape:
+        result: (B, 1, H / s, W / s), the size of the fused logits.
+    """
     if crop.attention is None:
         return torch.zeros_like(crop.fused[:, :1])
     height, width = crop.fused.shape[-2:]

@@ -28,6 +28,7 @@ from training.reporting import Reporter
 from training.run_folder import RunFolder
 from training.scores import ConfusionMatrix, Scores
 from training.shared_cut import SharedCut
+from training.target_scores import TargetFrames, TargetScores, score_target
 from training.validation_frames import ValidationFrames
 
 
@@ -124,7 +125,7 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
     method = build_method(settings, model, pretrained_encoder=pretrained)
     if fresh and settings.model.start_from is not None:
         notes = (*notes, start_student(model, settings.model.start_from))
-    evaluate = _evaluation(settings, model, runtime, display)
+    evaluate = _evaluation(settings, method, runtime, display)
     weights = sum(p.numel() for p in model.parameters())
     introduction = (
         f'{settings.method} with {settings.model.encoder}, {weights / 1e6:.1f} M weights, '
@@ -211,17 +212,39 @@ def _mean_colour(settings: ModelSettings) -> tuple[int, int, int]:
 
 
 def _evaluation(
-    settings: TrainSettings, model: HRDA, runtime: Runtime, display: Display
+    settings: TrainSettings, method: Method, runtime: Runtime, display: Display
 ) -> Evaluate | None:
-    """What scores the student; its frames and class names are checked now."""
-    validation = settings.validation
+    """What judges the student; its frames and class names are checked now."""
+    validation, model = settings.validation, method.student
     if validation is None:
-        return None
+        return _target_evaluation(settings, method, runtime, display)
     frames = ValidationFrames(validation, model.classes)
     ConfusionMatrix(model.classes, validation.merge, validation.score)
 
     def evaluate() -> Scores:
         segmenter = Segmenter(model, str(runtime.device), settings.loop.precision)
         return evaluate_frames(segmenter, frames, validation, display)
+
+    return evaluate
+
+
+def _target_evaluation(
+    settings: TrainSettings, method: Method, runtime: Runtime, display: Display
+) -> Evaluate | None:
+    """What judges the student on unlabelled frames."""
+    if settings.target is None or settings.loop.target_score_frames == 0:
+        return None
+    frames = TargetFrames(settings.target, settings.loop.target_score_frames)
+    threshold = settings.self_training.pseudo_threshold
+
+    def evaluate() -> TargetScores:
+        teacher = getattr(method, 'teacher', None)
+        networks = [method.student] if teacher is None else [method.student, teacher.model]
+        segmenters = [
+            Segmenter(network, str(runtime.device), settings.loop.precision)
+            for network in networks
+        ]
+        other = segmenters[1] if len(segmenters) > 1 else None
+        return score_target(segmenters[0], other, frames, threshold, display)
 
     return evaluate

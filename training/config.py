@@ -119,7 +119,11 @@ class LoopSettings:
     device: Literal['auto', 'cpu', 'cuda'] = 'auto'
     """auto takes the GPU where there is one."""
     evaluate_every: int = 4000
-    """Score the validation frames every so many steps, and at the end; 0 = at the end [steps]."""
+    """Score the validation frames (without them: look at target frames), and draw pictures of
+    what goes on, every so many steps, and at the end; 0 = at the end [steps]."""
+    target_score_frames: int = 50
+    """Where there are no validation frames: so many target frames, evenly spread, tell how
+    steady, decided and diverse the predictions are, which picks the best student; 0 = none."""
     checkpoint_every: int = 1000
     """Save a state to go on from every so many steps, and at the end; 0 = at the end [steps]."""
     log_every: int = 50
@@ -130,7 +134,13 @@ class LoopSettings:
         for name in ('iterations', 'batch_size', 'log_every'):
             if getattr(self, name) < 1:
                 raise ValueError(f'loop.{name} {getattr(self, name)} must be at least 1')
-        for name in ('workers', 'seed', 'evaluate_every', 'checkpoint_every'):
+        for name in (
+            'workers',
+            'seed',
+            'evaluate_every',
+            'checkpoint_every',
+            'target_score_frames',
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f'loop.{name} {getattr(self, name)} must not be negative')
 

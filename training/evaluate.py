@@ -20,9 +20,9 @@ from hrda_core.segmenter import Segmenter
 from training.calibration import Calibration
 from training.data_settings import ValidationSettings
 from training.progress import Display, displayed
-from training.run_folder import write_text
 from training.scores import ConfusionMatrix, Scores
 from training.validation_frames import ValidationFrames
+from training.whole_files import write_text
 
 LabelledImage = tuple[Uint8Array, Uint8Array]
 

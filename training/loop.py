@@ -21,9 +21,10 @@ from hrda_core.runtime import Runtime
 from training.config import TrainSettings, to_dict
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate
+from training.panels import student_panels
 from training.reporting import Reporter
 from training.run_folder import RunFolder
-from training.scores import Scores
+from training.scores import Judgement
 from training.state_file import read_state, write_state
 from training.stop_signals import StopSignals
 
@@ -33,7 +34,7 @@ FABRIC_PRECISION = {
     torch.float16: '16-mixed',
 }
 Batches = Callable[[range], Iterable[Mapping[str, Any]]]
-Evaluate = Callable[[], Scores]
+Evaluate = Callable[[], Judgement]
 
 
 class NonFiniteLoss(ValueError):
@@ -47,14 +48,15 @@ class TrainingLoop:
         settings: schedule, lengths and intervals of the run.
         method: computes losses; owns the networks, with their starting weights.
         batches: gives the batches of a range of steps, in order.
-        evaluate: scores the student; None where there are no validation frames.
+        evaluate: judges the student; None where there is nothing to judge it on.
         folder: the run folder, made already.
         reporter: takes the figures.
         runtime: device and precision.
 
     Attributes:
         done: steps taken so far, those of earlier parts of the run included.
-        best_miou: highest validation score so far, 0..1; minus infinity before the first.
+        best: highest value of a judgement so far, 0..1; minus infinity before the first.
+        best_by: name of that value; values of another name are not compared with it.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class TrainingLoop:
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
         self._batches, self._evaluate = batches, evaluate
         self.done = 0
-        self.best_miou = -math.inf
+        self.best, self.best_by = -math.inf, ''
         self._saved = -1
 
     def resume(self) -> None:
@@ -91,7 +93,8 @@ class TrainingLoop:
             self.optimiser.load_state_dict(state['optimiser'])
             self._fabric.strategy.precision.load_state_dict(state['precision'])
             self.reporter.load_state_dict(state['reporter'])
-            self.best_miou = float(state.get('best_miou', -math.inf))
+            self.best = float(state.get('best', -math.inf))
+            self.best_by = str(state.get('best_by', ''))
             self.done = self._saved = int(state['step'])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
@@ -141,7 +144,8 @@ class TrainingLoop:
     def _state(self) -> dict[str, Any]:
         return {
             'step': self.done,
-            'best_miou': self.best_miou,
+            'best': self.best,
+            'best_by': self.best_by,
             'method': self.method.state_dict(),
             'optimiser': self.optimiser.state_dict(),
             'precision': self._fabric.strategy.precision.state_dict(),
@@ -199,19 +203,34 @@ class TrainingLoop:
 
     def _report(self) -> None:
         loop, scores = self.settings.loop, None
-        if self._evaluate is not None and self._due(loop.evaluate_every):
-            scores = self._evaluate()
+        evaluated = self._due(loop.evaluate_every)
+        if evaluated:
+            if self._evaluate is not None:
+                scores = self._evaluate()
+                self.reporter.scores(scores, self.done)
+                self._keep_best(scores)
+            self._show_panels()
             self.method.student.train()
-            self.reporter.scores(scores, self.method.panels(), self.done)
-            self._keep_best(scores)
         if scores is not None or self._due(loop.log_every):
             rate = self.settings.optimiser.lr * self._rate_factor(self.done - 1)
             self.reporter.row(self.done, rate, scores)
+        if evaluated or self._due(loop.checkpoint_every):
+            self.reporter.plots(now=self.done == loop.iterations)
 
-    def _keep_best(self, scores: Scores) -> None:
-        if scores.miou > self.best_miou:
-            self.best_miou = scores.miou
-            save_model(self.folder.best, self.method.student, step=self.done)
+    def _show_panels(self) -> None:
+        student, pictures = self.method.student, self.method.panels()
+        seen = pictures.get('target', pictures.get('source'))
+        if seen is not None:
+            pictures |= student_panels(student, seen)
+            self.reporter.panels(pictures, student.classes, self.done)
+
+    def _keep_best(self, scores: Judgement) -> None:
+        if scores.by != self.best_by:
+            self.best, self.best_by = -math.inf, scores.by
+        if scores.value > self.best:
+            self.best = scores.value
+            picked = {'picked_by': scores.by, 'picked_at': f'{scores.value:.6f}'}
+            save_model(self.folder.best, self.method.student, step=self.done, extra=picked)
 
 
 def make_fabric(runtime: Runtime) -> Fabric:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from training.meters import Clock, WindowMean
+from training.panels import panel_sheet
 from training.progress import Display
 from training.run_folder import MetricsTable, RunFolder
-from training.scores import Scores
+from training.scores import Judgement
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from hrda_core.classes import ClassSet
+
+PLOT_EVERY_S = 60.0
+"""Drawing takes about a second, so that steps of a second lose little by it [s]."""
 
 
 class Reporter:
@@ -33,7 +39,9 @@ class Reporter:
         self.folder, self.display = folder, display
         self._total, self._images = total, images_per_step
         self._window, self._clock = WindowMean(), Clock()
-        self._miou = math.nan
+        self._shown: dict[str, float] = {}
+        # The first minute of a process needs no curves.
+        self._drawn = time.monotonic()
 
     def open(self, done: int) -> None:
         """Start showing and writing; rows after step `done` are dropped and written again."""
@@ -57,27 +65,44 @@ class Reporter:
         """The next step begins now; validation and saving belong to none."""
         self._clock.restart()
 
-    def scores(self, scores: Scores, pictures: Mapping[str, np.ndarray], done: int) -> None:
-        """Write validation scores, and pictures to look at, and end the row with them."""
-        self._miou = scores.miou
-        self.folder.write_scores(done, scores.to_dict())
-        self.say(f'step {done}: mIoU {scores.miou * 100:.2f} over {scores.images} images')
+    def scores(self, scores: Judgement, done: int) -> None:
+        """Write scores to a file of their own; they are shown until there are newer ones."""
+        self._shown = {scores.by: scores.value * 100}
+        self.folder.write_scores(done, {'by': scores.by, **scores.to_dict()})
+        self.say(f'step {done}: {scores.summary()}')
+
+    def panels(self, pictures: Mapping[str, np.ndarray], classes: ClassSet, done: int) -> None:
+        """Write pictures to look at: uint8 (H, W, 3) RGB, by name."""
+        if not pictures:
+            return
         for name, picture in pictures.items():
             self._board.add_image(name, picture, done, dataformats='HWC')
+        self.folder.write_panels(done, panel_sheet(pictures, classes))
 
-    def row(self, done: int, learning_rate: float, scores: Scores | None) -> None:
+    def plots(self, *, now: bool) -> None:
+        """Draw the curves anew; unless it must be now, not more often than once a minute."""
+        if now or time.monotonic() - self._drawn >= PLOT_EVERY_S:
+            from training.run_plots import write_plots
+
+            try:
+                write_plots(self.folder)
+            except (OSError, ValueError) as error:
+                # Weeks of training must not end for a picture.
+                self.say(f'no plots this time: {error}')
+            self._drawn = time.monotonic()
+
+    def row(self, done: int, learning_rate: float, scores: Judgement | None) -> None:
         """Write a row: means since the last one, speed, and scores where there are new ones."""
         means = self._window.take()
         speed = self._clock.take_speed() * self._images
-        row = {**means, 'lr': learning_rate, 'images_per_s': speed, **_score_columns(scores)}
+        row = {**means, 'lr': learning_rate, 'images_per_s': speed}
+        if scores is not None:
+            row |= scores.columns()
         self._table.append({'step': done, **row})
         for name, value in row.items():
             self._board.add_scalar(name, value, done)
         self._board.flush()
-        shown = dict(means)
-        if not math.isnan(self._miou):
-            shown['mIoU'] = self._miou * 100
-        shown['images/s'] = speed
+        shown = {**means, **self._shown, 'images/s': speed}
         left = self._clock.left(self._total - done)
         self.display.figures(done, self._total, shown, left)
 
@@ -88,17 +113,10 @@ class Reporter:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to write the same rows."""
-        return {'sums': dict(self._window.sums), 'count': self._window.count, 'miou': self._miou}
+        window = self._window
+        return {'sums': dict(window.sums), 'count': window.count, 'shown': dict(self._shown)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self._window.sums, self._window.count = dict(state['sums']), int(state['count'])
-        self._miou = float(state['miou'])
-
-
-def _score_columns(scores: Scores | None) -> dict[str, float]:
-    if scores is None:
-        return {}
-    per_class = zip(scores.names, scores.iou, strict=True)
-    columns = {f'IoU/{name}': iou for name, iou in per_class if not math.isnan(iou)}
-    return {'mIoU': scores.miou, **columns}
+        self._shown = dict(state.get('shown', {}))

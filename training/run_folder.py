@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
+from hrda_core.classes import Uint8Array
 from training.versions import versions
+from training.whole_files import write_picture, write_text
 
 
 class RunFolder:
@@ -23,9 +25,11 @@ class RunFolder:
         config.yaml: the resolved settings.  versions.json: software, hardware and git state.
         checkpoints/last.pt: everything needed to go on.  checkpoints/nonfinite.pt: the state
         before a step whose loss was no number.  model.safetensors: the student.
-        best.safetensors: the student when it scored best, where there are validation frames.
+        best.safetensors: the student when it scored best, on validation frames or, without
+        them, by the stand-in on target frames; its metadata say by which value.
         teacher.safetensors: the teacher, where the method has one.
-        metrics.csv, tensorboard/: figures by step.  scores/step_N.json: validation scores.
+        metrics.csv, tensorboard/: figures by step.  plots/: the same as curves.
+        scores/step_N.json: every evaluation.  panels/step_N.png: pictures of what goes on.
         log.txt: what was said.  progress.json: how far the run is.
 
     Args:
@@ -43,6 +47,8 @@ class RunFolder:
         self.metrics = self.path / 'metrics.csv'
         self.tensorboard = self.path / 'tensorboard'
         self.scores = self.path / 'scores'
+        self.panels = self.path / 'panels'
+        self.plots = self.path / 'plots'
         self.log_file = self.path / 'log.txt'
         self.progress = self.path / 'progress.json'
 
@@ -108,7 +114,7 @@ class RunFolder:
         """Delete a run's own files; whatever else lies in the folder stays."""
         if not self.is_run():
             return
-        for folder in (self.state.parent, self.tensorboard, self.scores):
+        for folder in (self.state.parent, self.tensorboard, self.scores, self.panels, self.plots):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.model, self.teacher, self.best, self.metrics, self.log_file, self.progress)
         for file in (*files, self.path / 'versions.json', self.config):
@@ -124,10 +130,15 @@ class RunFolder:
         write_text(self.progress, json.dumps({'step': step, 'iterations': iterations}))
 
     def write_scores(self, step: int, scores: Mapping[str, Any]) -> None:
-        """Keep the validation scores of a step as JSON."""
+        """Keep the scores of a step as JSON."""
         self.scores.mkdir(exist_ok=True)
         text = json.dumps({'step': step, **scores}, indent=2)
         write_text(self.scores / f'step_{step:06d}.json', text)
+
+    def write_panels(self, step: int, sheet: Uint8Array) -> None:
+        """Keep the pictures of a step, uint8 (H, W, 3) RGB, as PNG."""
+        self.panels.mkdir(exist_ok=True)
+        write_picture(self.panels / f'step_{step:06d}.png', sheet)
 
 
 class MetricsTable:
@@ -172,10 +183,3 @@ def _read_rows(path: Path, last_step: int | None) -> tuple[list[dict[str, Any]],
     reader = csv.DictReader(io.StringIO(text[: text.rfind('\n') + 1]))
     rows = [dict(row) for row in reader if last_step is None or int(row['step']) <= last_step]
     return rows, list(reader.fieldnames or ['step'])
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(f'.{path.name}.part')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)

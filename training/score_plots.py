@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from training.calibration import BINS, Calibration
+from training.figures import save_figure
 from training.scores import ConfusionMatrix
 
 
@@ -40,7 +36,7 @@ def plot_confusion(matrix: ConfusionMatrix, path: Path) -> None:
         axes.set_title('Share of each labelled class [%]')
 
     side = max(3.0, 0.4 * len(names) + 2)
-    _save(draw, (side, side), path)
+    save_figure(draw, (side, side), path)
 
 
 def plot_reliability(calibration: Calibration, path: Path) -> None:
@@ -57,13 +53,4 @@ def plot_reliability(calibration: Calibration, path: Path) -> None:
         axes.set_ylabel('accuracy')
         axes.set_title(f'Expected calibration error {calibration.error() * 100:.1f} %')
 
-    _save(draw, (4.5, 4.5), path)
-
-
-def _save(draw: Callable[[Axes], None], size: tuple[float, float], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=size, layout='constrained')
-    draw(axes)
-    part = path.with_name(f'{path.name}.part')
-    figure.savefig(part, format='png', dpi=120)
-    plt.close(figure)
-    part.replace(path)
+    save_figure(draw, (4.5, 4.5), path)

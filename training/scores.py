@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,39 @@ BENCHMARKS = {
 """Published variants of the Cityscapes mean, by the classes that they leave out (spec 6)."""
 
 
+class Judgement(Protocol):
+    """What tells how good a student is, on validation frames or without labels.
+
+    Attributes:
+        by: name of the value, which is a column of metrics.csv as well.
+    """
+
+    by: ClassVar[str]
+
+    @property
+    def value(self) -> float:
+        """The student of the highest value is the best; 0..1, nan if unknown."""
+        ...
+
+    def columns(self) -> dict[str, float]:
+        """What metrics.csv keeps of it."""
+        ...
+
+    def summary(self) -> str:
+        """The value and what it rests on, in words."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, where nan becomes None."""
+        ...
+
+
 @dataclass(frozen=True)
 class Scores:
     """How well predictions met labels.
 
     Attributes:
+        by: see `Judgement`.
         names: class names, one per entry of iou.
         iou: intersection over union per class, 0..1; nan for a class that does not occur.
         recall: found share of each class's labelled pixels, 0..1; nan without such pixels.
@@ -47,6 +75,23 @@ class Scores:
     images: int
     chosen: bool = False
 
+    by: ClassVar[str] = 'mIoU'
+
+    @property
+    def value(self) -> float:
+        """The mIoU, 0..1."""
+        return self.miou
+
+    def columns(self) -> dict[str, float]:
+        """mIoU, and the IoU of every class that occurs."""
+        per_class = zip(self.names, self.iou, strict=True)
+        columns = {f'IoU/{name}': iou for name, iou in per_class if not math.isnan(iou)}
+        return {self.by: self.miou, **columns}
+
+    def summary(self) -> str:
+        """The mIoU in percent, and the number of images."""
+        return f'mIoU {self.miou * 100:.2f} over {self.images} images'
+
     def benchmarks(self) -> dict[str, float]:
         """mIoU (0..1) of the published variants of the Cityscapes mean; empty for other means.
 
@@ -65,19 +110,20 @@ class Scores:
         """Plain values for JSON, where nan becomes None."""
         rows = zip(self.names, self.iou, self.recall, self.pixels, strict=True)
         return {
-            'miou': _plain(self.miou),
-            'accuracy': _plain(self.accuracy),
+            'miou': plain_number(self.miou),
+            'accuracy': plain_number(self.accuracy),
             'images': self.images,
             'scored': list(self.scored),
-            'benchmarks': {name: _plain(miou) for name, miou in self.benchmarks().items()},
+            'benchmarks': {name: plain_number(miou) for name, miou in self.benchmarks().items()},
             'classes': {
-                name: {'iou': _plain(iou), 'recall': _plain(recall), 'pixels': pixels}
+                name: {'iou': plain_number(iou), 'recall': plain_number(recall), 'pixels': pixels}
                 for name, iou, recall, pixels in rows
             },
         }
 
 
-def _plain(value: float) -> float | None:
+def plain_number(value: float) -> float | None:
+    """A number for JSON, which knows no nan."""
     return None if math.isnan(value) else value
 
 

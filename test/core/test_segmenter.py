@@ -94,6 +94,18 @@ def test_explanation_agrees_with_the_segmentation(segmenter):
         assert shown.shape == (130, 140) and shown.dtype == np.uint8
 
 
+def test_probabilities_are_what_labels_and_confidence_come_from(segmenter):
+    image = picture(600, 140)
+    strips = list(segmenter.probabilities(image))
+    assert len(strips) > 1
+    whole = torch.cat(strips, dim=1)
+    assert whole.shape == (len(CLASSES), 600, 140)
+    torch.testing.assert_close(whole.sum(dim=0), torch.ones(600, 140))
+    result = segmenter.segment(image)
+    np.testing.assert_array_equal(whole.argmax(dim=0), result.labels)
+    np.testing.assert_allclose(whole.amax(dim=0) * 255, result.confidence, atol=0.51)
+
+
 def test_attention_decides_between_context_and_detail():
     """All attention on one side makes that side the answer."""
     for bias, side in ((-30.0, 'context'), (30.0, 'detail')):

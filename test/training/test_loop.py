@@ -110,7 +110,7 @@ def test_best_is_the_student_of_the_highest_score(data: Path, tmp_path: Path) ->
     assert len(stored) == 4
     best = max(stored, key=lambda scores: scores['miou'])
     assert load_model(folder.best).step == best['step']
-    assert read_state(folder.state)['best_miou'] == best['miou']
+    assert read_state(folder.state)['best'] == best['miou']
 
 
 def test_a_resumed_run_keeps_the_best_of_before(data: Path, tmp_path: Path) -> None:
@@ -118,11 +118,11 @@ def test_a_resumed_run_keeps_the_best_of_before(data: Path, tmp_path: Path) -> N
     assert start(data, run, loop__iterations=2, loop__evaluate_every=1) == 0
     folder = RunFolder(run)
     state = read_state(folder.state)
-    write_state(folder.state, state | {'best_miou': 1.0})
+    write_state(folder.state, state | {'best': 1.0})
     before = folder.best.read_bytes()
     assert main(['train', '--resume', str(run), '--loop.iterations=3']) == 0
     assert folder.best.read_bytes() == before
-    assert read_state(folder.state)['best_miou'] == 1.0
+    assert read_state(folder.state)['best'] == 1.0
 
 
 def test_student_and_teacher_differ(uninterrupted: Path) -> None:

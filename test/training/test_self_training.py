@@ -260,9 +260,8 @@ def test_blur_and_jitter_keep_the_range_of_images(tiny_model: HRDA) -> None:
     method = _method(tiny_model, jitter_probability=1.0, blur_probability=1.0)
     method.step(_batch(), 0, Tensor.backward)
     panels = method.panels()
-    assert set(panels) == {
-        'source', 'source_label', 'target', 'mix', 'mix_label', 'pseudo_label'
-    }  # fmt: skip
+    labels = {'source_label', 'mix_label', 'pseudo_label', 'pseudo_weight'}
+    assert set(panels) == {'source', 'target', 'mix', *labels}
     assert all(p.shape == (128, 128, 3) and p.dtype == np.uint8 for p in panels.values())
     assert 0 < panels['mix'].mean() < 255
 

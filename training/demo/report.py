@@ -23,9 +23,9 @@ from training.data_settings import ValidationSettings
 from training.demo.wire import TopicFigures, last_image, topic_figures
 from training.evaluate import evaluate_folder
 from training.progress import Display
-from training.run_folder import write_text
 from training.scores import Scores
 from training.validation_frames import ValidationFrames
+from training.whole_files import write_text
 
 SCORED_FRAMES = 12
 SHOWN_FRAMES = 3

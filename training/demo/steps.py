@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from training.run_folder import write_text
+from training.whole_files import write_text
 
 
 class Steps:

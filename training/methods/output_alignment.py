@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrda_core.heads import resize
-from training.methods.source_only import SupervisedLoss, draw_box, figures, picture
+from training.methods.source_only import SupervisedLoss, draw_box, figures
+from training.panels import paint_all
 from training.randomness import Stream, step_generator
 
 if TYPE_CHECKING:
@@ -90,11 +91,7 @@ class _OutputAlignment:
 
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
-        colorize = self.student.classes.colorize
-        return {
-            name: colorize(shown.cpu().numpy()) if shown.ndim == 2 else picture(shown)
-            for name, shown in self._last.items()
-        }
+        return paint_all(self._last, self.student.classes)
 
 
 class MinEntropy(_OutputAlignment):

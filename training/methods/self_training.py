@@ -20,7 +20,8 @@ from training.batch_transforms import (
 from training.class_mix import Chosen, draw_classes, mix, mix_mask
 from training.losses import feature_distance
 from training.methods.settings import SelfTrainingSettings
-from training.methods.source_only import SupervisedLoss, draw_box, figures, picture
+from training.methods.source_only import SupervisedLoss, draw_box, figures
+from training.panels import paint_all
 from training.randomness import Stream, step_generator
 from training.teacher import PseudoLabels, Teacher
 
@@ -261,15 +262,12 @@ class SelfTraining:
             'mix': self.student.denormalise(mixture.images[:1])[0].mul(255),
             'mix_label': mixture.labels[0].clone(),
             'pseudo_label': pseudo.labels[0].clone(),
+            'pseudo_weight': pseudo.weights[0].clone(),
         }
 
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
-        colorize = self.student.classes.colorize
-        return {
-            name: colorize(shown.cpu().numpy()) if shown.ndim == 2 else picture(shown)
-            for name, shown in self.shown.items()
-        }
+        return paint_all(self.shown, self.student.classes)
 
     def state_dict(self) -> dict[str, Any]:
         """Student, teacher and, where there is one, the encoder of the feature distance."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hrda_core.windows import Box, detail_offsets
 from training.losses import composite_loss
+from training.panels import paint_all
 from training.randomness import Stream, step_generator
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class SourceOnly:
         self.notes: tuple[str, ...] = ()
         self._loss = SupervisedLoss(settings, student.architecture)
         self._seed = seed
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: dict[str, Tensor] = {}
 
     def step(
         self, batch: Batch, step: int, backward: Backward, box: Box | None = None
@@ -96,18 +97,12 @@ class SourceOnly:
         parts = self._loss(self.student(images, box), labels, box)
         losses = {f'source_{name}': loss for name, loss in parts.items()}
         backward(torch.stack(list(losses.values())).sum())
-        self._last = (source['image'][0], source['label'][0])
+        self._last = {'source': source['image'][0], 'source_label': source['label'][0]}
         return figures(losses)
 
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first image, name to uint8 (H, W, 3) RGB."""
-        if self._last is None:
-            return {}
-        image, label = self._last
-        return {
-            'source': picture(image),
-            'source_label': self.student.classes.colorize(label.cpu().numpy()),
-        }
+        return paint_all(self._last, self.student.classes)
 
     def state_dict(self) -> dict[str, Any]:
         """The student."""
@@ -121,8 +116,3 @@ class SourceOnly:
         """Move the student; returns itself."""
         self.student.to(device)
         return self
-
-
-def picture(image: Tensor) -> np.ndarray:
-    """RGB (3, H, W), uint8 or float 0..255, as uint8 (H, W, 3)."""
-    return image.detach().cpu().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
