@@ -15,6 +15,7 @@ COMMANDS = {
     'extract': ('training.extract', 'take images out of rosbag2 bags'),
     'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
     'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
+    'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
     'predict': ('training.predict', 'label image files: ids, confidence, overlays'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),

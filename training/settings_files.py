@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ class About:
 
     shows: str
     """What one learns from the run, in a few words."""
-    paper: str = ''
-    """The published table or figure that it is a row of; '' = none."""
+    paper: dict[str, str] = field(default_factory=dict)
+    """The published tables and figures that it is a row of, and what the row is called there."""
     published: float | None = None
     """Published mIoU [%], mean over seeds; null = not quoted."""
     source: str = ''
@@ -42,9 +42,11 @@ class About:
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
-        for name in ('shows', 'paper', 'source', 'deviates'):
+        for name in ('shows', 'source', 'deviates'):
             if not isinstance(value := getattr(self, name), str):
                 raise ValueError(f'about.{name} is {value!r}, expected text')
+        if not isinstance(self.paper, dict):
+            raise ValueError(f'about.paper is {self.paper!r}, expected TABLE: NAME OF THE ROW')
         if isinstance(self.published, bool) or not isinstance(self.published, int | float | None):
             raise ValueError(f'about.published is {self.published!r}, expected a number or null')
         if self.published is not None and not (0 <= self.published <= 100 and self.source):

@@ -55,6 +55,20 @@ def shipped_files() -> dict[str, Path]:
     return {path.stem: path for path in files if path.parent.name != 'base'}
 
 
+def shipped_experiment(name: str) -> Path:
+    """The settings file of an experiment that comes with the project.
+
+    Raises:
+        FileNotFoundError: there is none of this name; the nearest is given.
+    """
+    files = shipped_files()
+    if name in files:
+        return files[name]
+    near = difflib.get_close_matches(name, files, 1, 0.5)
+    hint = f'did you mean {near[0]}?' if near else 'hrda experiments lists those that come along'
+    raise FileNotFoundError(f'{name}: no such settings file or experiment; {hint}')
+
+
 def find_settings(name: str) -> Path:
     """A settings file by its path, or one that comes with the project by its bare name.
 
@@ -64,9 +78,4 @@ def find_settings(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file() or path.name != name or path.suffix:
         return path
-    files = shipped_files()
-    if name in files:
-        return files[name]
-    near = difflib.get_close_matches(name, files, 1, 0.5)
-    hint = f'did you mean {near[0]}?' if near else 'hrda experiments lists those that come along'
-    raise FileNotFoundError(f'{name}: no such settings file or experiment; {hint}')
+    return shipped_experiment(name)

@@ -183,7 +183,7 @@ def test_differences_of_lists_name_the_item() -> None:
 def test_config_files_are_valid(file: Path) -> None:
     given = yaml.safe_load(file.read_text())
     settings = parse([str(file)])
-    assert settings.output == given['output']
+    assert settings.output == given.get('output', f'runs/{file.stem}')
     if settings.validation is not None and settings.classes == 'cityscapes':
         names = [*settings.validation.score, *settings.validation.merge]
         assert all(CITYSCAPES.index(name) >= 0 for name in names)

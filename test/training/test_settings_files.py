@@ -132,10 +132,10 @@ def test_impossible_bases_name_the_file(files: Any, base: str, words: str) -> No
 
 
 def test_about_is_read_and_not_inherited(files: Any) -> None:
-    about = 'about: {shows: it all, paper: Table 1, published: 73.8, source: a README}'
+    about = 'about: {shows: it all, paper: {Table 1: ours}, published: 73.8, source: a README}'
     row = files(base=f'{BASE}\n{about}', row='base: base.yaml')
     told = read_settings_file(row.with_name('base.yaml')).about
-    assert told == About('it all', 'Table 1', 73.8, 'a README')
+    assert told == About('it all', {'Table 1': 'ours'}, 73.8, 'a README')
     assert read_settings_file(row).about is None
 
 
@@ -147,6 +147,7 @@ def test_about_is_read_and_not_inherited(files: Any) -> None:
         ('{shows: x, published: 73.8}', r'row\.yaml: about\.published is 73\.8, .* source'),
         ('{shows: x, published: many, source: y}', r"about\.published is 'many'"),
         ('{shows: [x]}', r'about\.shows'),
+        ('{shows: x, paper: Table 1}', r"about\.paper is 'Table 1'"),
     ],
 )
 def test_wrong_about_names_file_and_key(files: Any, about: str, words: str) -> None:
