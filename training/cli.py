@@ -17,6 +17,7 @@ COMMANDS = {
     'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
     'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
+    'compare': ('training.compare', 'put training runs side by side: scores, settings, plots'),
     'predict': ('training.predict', 'label image files: ids, confidence, overlays'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
 }

@@ -112,8 +112,11 @@ def read_curves(path: Path) -> dict[str, Curve]:
         return {}
     text = path.read_text(encoding='utf-8')
     curves: dict[str, Curve] = {}
+    reader = csv.DictReader(io.StringIO(text[: text.rfind('\n') + 1]))
+    if 'step' not in (reader.fieldnames or ['step']):
+        raise ValueError(f'{path}: no table of metrics: it has no column step')
     try:
-        for row in csv.DictReader(io.StringIO(text[: text.rfind('\n') + 1])):
+        for row in reader:
             _add_row(curves, row)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path}: no table of metrics: {error}') from error
