@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from jsonargparse import Namespace
 
 from training import train
@@ -16,5 +14,4 @@ def parse(argv: list[str]) -> TrainSettings:
     parser = CommandParser(prog='hrda train', allow_abbrev=False)
     train.add_arguments(parser)
     args: Namespace = parser.instantiate(parser.parse_args(train.prepare_argv(argv)))
-    names = [field.name for field in dataclasses.fields(TrainSettings)]
-    return TrainSettings(**{name: getattr(args, name) for name in names})
+    return train.settings_of(args)

@@ -131,10 +131,7 @@ class TargetDataset(Dataset[dict[str, Any]]):
         fill: tuple[int, int, int] = MEAN_COLOUR,
     ) -> None:
         self.root = Path(settings.root).expanduser()
-        remedy = 'check target.root and target.images'
-        if settings.kind == 'bag_images':
-            remedy += ', or take images out of a bag first: hrda extract BAG -o DIR'
-        self.images = list_images(self.root / settings.images, remedy)
+        self.images = target_images(settings)
         for path in self.images:
             image_size(path)
         if min(settings.margins) < 0:
@@ -166,6 +163,14 @@ class TargetDataset(Dataset[dict[str, Any]]):
             'valid': _tensor(pad(valid, self._crop_size, 0)),
             'file': str(path.relative_to(self.root)),
         }
+
+
+def target_images(settings: TargetSettings) -> list[Path]:
+    """The image files of a target, sorted; ValueError where there are none."""
+    remedy = 'check target.root and target.images'
+    if settings.kind == 'bag_images':
+        remedy += ', or take images out of a bag first: hrda extract BAG -o DIR'
+    return list_images(Path(settings.root).expanduser() / settings.images, remedy)
 
 
 def valid_mask(height: int, width: int, margins: tuple[int, int, int, int]) -> Uint8Array:

@@ -47,8 +47,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_class_arguments(TrainSettings, nested_key=None)
 
 
-def prepare_argv(argv: list[str]) -> list[str]:
+def prepare_argv(argv: list[str], others: Sequence[str] = RUN_ONLY) -> list[str]:
     """Turn `CONFIG` and `--resume RUN` into settings files, and refuse unknown settings.
+
+    Args:
+        argv: the arguments after the command's name.
+        others: the command's arguments that are no settings.
 
     Raises:
         ValueError: a setting does not exist; the nearest one is named.
@@ -64,7 +68,7 @@ def prepare_argv(argv: list[str]) -> list[str]:
         folder = RunFolder(run)
         folder.read_config()
         arguments = ['--config', str(folder.config), *arguments, f'--output={folder.path}']
-    _check_argument_names(arguments)
+    _check_argument_names(arguments, others)
     return _with_resolved_files(arguments)
 
 
@@ -92,8 +96,8 @@ def _value_of(arguments: Sequence[str], option: str) -> str | None:
     return values[-1] if values else None
 
 
-def _check_argument_names(arguments: Sequence[str]) -> None:
-    known = {*setting_names(), *RUN_ONLY, 'config', 'print_config', 'help'}
+def _check_argument_names(arguments: Sequence[str], others: Sequence[str]) -> None:
+    known = {*setting_names(), *others, 'config', 'print_config', 'help'}
     for argument in arguments:
         match = re.match(r'--([\w.]+)', argument)
         if match and match[1] not in known and not match[1].endswith('.help'):
@@ -102,11 +106,15 @@ def _check_argument_names(arguments: Sequence[str]) -> None:
 
 def run(args: Namespace) -> int:
     """Train; 0 also after SIGINT or SIGTERM, with the state saved."""
-    fields = dataclasses.fields(TrainSettings)
-    settings = TrainSettings(**{field.name: getattr(args, field.name) for field in fields})
     with displayed() as display:
-        train(settings, display, resume=args.resume is not None, overwrite=args.overwrite)
+        train(settings_of(args), display, resume=args.resume is not None, overwrite=args.overwrite)
     return 0
+
+
+def settings_of(args: Namespace) -> TrainSettings:
+    """The settings among the parsed arguments of a command."""
+    names = [field.name for field in dataclasses.fields(TrainSettings)]
+    return TrainSettings(**{name: getattr(args, name) for name in names})
 
 
 def train(
