@@ -71,6 +71,28 @@ def tiny_settings(folder: Path, output: Path, **changes: Any) -> dict[str, Any]:
     return settings
 
 
+TWO_BATCHES_OF_ONE = {'loop__batch_size': 1, 'loop__accumulate': 2}
+"""Changes that split the batches of `plain_settings`."""
+
+
+def plain_settings(folder: Path, output: Path, **changes: Any) -> dict[str, Any]:
+    """Settings of three steps of SGD in which images of a batch do not look at each other.
+
+    The network has no batch norm and drops nothing, every pseudo label counts, and ClassMix
+    chooses per image.
+    """
+    plain = {
+        'model__head': 'deeplab_v2',
+        'model__drop_path': 0.0,
+        'self_training__class_mix_scope': 'image',
+        'self_training__pseudo_threshold': 0.0,
+        'optimiser': {'name': 'sgd', 'lr': 0.01, 'warmup_steps': 0},
+        'loop__iterations': 3,
+        'validation': None,
+    }
+    return tiny_settings(folder, output, **(plain | changes))
+
+
 def write_config(path: Path, settings: dict[str, Any]) -> Path:
     """Write settings as YAML; returns the path."""
     path.write_text(yaml.safe_dump(settings))

@@ -20,7 +20,7 @@ from training.datasets import SourceDataset, TargetDataset
 from training.evaluate import evaluate_frames
 from training.labelled_sets import MixedSources, check_apart, labelled_sets, open_labelled
 from training.loader import make_loader
-from training.loop import Evaluate, TrainingLoop
+from training.loop import Evaluate, TrainingLoop, step_shares
 from training.methods import Method, build_method
 from training.methods.settings import SelfTrainingSettings
 from training.progress import Display
@@ -50,10 +50,11 @@ class Batches:
             )
 
     def __call__(self, steps: range) -> Iterator[Mapping[str, Any]]:
-        """Batches of these steps, in order."""
+        """Batches of these steps, in order; one per share of each step."""
         size, workers = self._loop.batch_size, self._loop.workers
+        shares = step_shares(self._loop)
         loaders = {
-            name: make_loader(self._cropped(dataset), steps, size, workers, self._pin)
+            name: make_loader(self._cropped(dataset), steps, size, workers, self._pin, shares)
             for name, dataset in self._sets.items()
         }
         for parts in zip(*loaders.values(), strict=True):
@@ -92,7 +93,8 @@ class Parts:
     def loop(self, folder: RunFolder, display: Display) -> TrainingLoop:
         """The loop that runs in a folder."""
         length = self.settings.loop
-        reporter = Reporter(folder, display, length.iterations, length.batch_size)
+        images = length.batch_size * length.accumulate
+        reporter = Reporter(folder, display, length.iterations, images)
         return TrainingLoop(
             self.settings,
             self.method,

@@ -34,6 +34,11 @@ class JitterDraw:
     hue: tuple[float, ...]
     order: tuple[JitterOperation, ...] = OPERATIONS
 
+    def of(self, images: range) -> JitterDraw:
+        """The draw of some of the images."""
+        factors = {name: tuple(getattr(self, name)[i] for i in images) for name in OPERATIONS}
+        return JitterDraw(**factors, order=self.order)
+
 
 def draw_jitter(batch: int, strength: float, generator: np.random.Generator) -> JitterDraw:
     """Draw factors from 1 ± strength (hue: ± strength turns) and a random order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -15,7 +15,9 @@ Chosen = tuple[tuple[int, ...], ...]
 
 
 def draw_classes(
-    labels: Tensor, generator: np.random.Generator, scope: Literal['batch', 'image'] = 'batch'
+    labels: Tensor,
+    generators: Iterable[np.random.Generator],
+    scope: Literal['batch', 'image'] = 'batch',
 ) -> Chosen:
     """Choose half of the classes (rounded up), independently for every image (HRDA spec 3.4).
 
@@ -24,12 +26,12 @@ def draw_classes(
     classes of each image.
 
     Shape:
-        labels: uint8 (B, H, W) source labels.
+        labels: uint8 (B, H, W) source labels; generators: one per image.
         result: B tuples of train ids.
     """
     everywhere = torch.unique(labels).cpu().numpy()
     chosen = []
-    for image in labels:
+    for image, generator in zip(labels, generators, strict=True):
         present = everywhere if scope == 'batch' else torch.unique(image).cpu().numpy()
         picked = generator.choice(len(present), (len(present) + 1) // 2, replace=False)
         chosen.append(tuple(int(present[i]) for i in picked))

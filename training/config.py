@@ -109,7 +109,10 @@ class LoopSettings:
     iterations: int = 40000
     """Optimiser steps of the whole run [steps]."""
     batch_size: int = 2
-    """Source images per step, and as many target images [images]."""
+    """Source images that go through the network at once, and as many target images [images]."""
+    accumulate: int = 1
+    """Batches per step, whose mean gradient moves the weights once: as a batch that many times as
+    large, in the memory of one. Batch norms and pseudo label quality see one batch at a time."""
     workers: int = 2
     """Processes that load images, for source and target each; 0 = none but the trainer itself."""
     seed: int = 0
@@ -131,7 +134,7 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
-        for name in ('iterations', 'batch_size', 'log_every'):
+        for name in ('iterations', 'batch_size', 'accumulate', 'log_every'):
             if getattr(self, name) < 1:
                 raise ValueError(f'loop.{name} {getattr(self, name)} must be at least 1')
         for name in (

@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from training.share import WHOLE, Share
+
 Place = tuple[int, int]
 
 
 class _Steps:
-    """Batch sampler: the places of every step, in order."""
+    """Batch sampler: the places of every step's shares, in order."""
 
-    def __init__(self, steps: range, batch_size: int) -> None:
-        self._steps = steps
-        self._batch_size = batch_size
+    def __init__(self, steps: range, batch_size: int, shares: Sequence[Share]) -> None:
+        self._steps, self._batch_size, self._shares = steps, batch_size, shares
 
     def __iter__(self) -> Iterator[list[Place]]:
         for step in self._steps:
-            yield [(step, slot) for slot in range(self._batch_size)]
+            for share in self._shares:
+                yield [(step, slot) for slot in share.slots(self._batch_size)]
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._steps) * len(self._shares)
 
 
 def make_loader(
-    dataset: Dataset[dict[str, Any]], steps: range, batch_size: int, workers: int, pin: bool
+    dataset: Dataset[dict[str, Any]],
+    steps: range,
+    batch_size: int,
+    workers: int,
+    pin: bool,
+    shares: Sequence[Share] = (WHOLE,),
 ) -> DataLoader[dict[str, Any]]:
-    """Load one batch per step, in order; a run that goes on at step t starts the range there.
+    """Load the batches of every step, in order; a run that goes on at step t starts there.
 
     Args:
         dataset: a source or target data set.
         steps: which steps, such as range(2000, 40000).
-        batch_size: images per step.
+        batch_size: images per batch.
         workers: processes that load; 0 = the calling one.
         pin: whether batches are put into pinned memory, for faster copies to a GPU.
+        shares: parts of a step that are loaded here, one batch for each.
 
     Returns:
         A loader of collated samples: tensors with a leading batch dimension, lists of str.
     """
     return DataLoader(
         dataset,
-        batch_sampler=_Steps(steps, batch_size),
+        batch_sampler=_Steps(steps, batch_size, shares),
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_init_worker,

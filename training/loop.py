@@ -7,8 +7,10 @@ equals an uninterrupted one.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,14 @@ from torch import Tensor
 
 from hrda_core.checkpoints import CheckpointError, save_model
 from hrda_core.runtime import Runtime
-from training.config import TrainSettings, to_dict
+from training.config import LoopSettings, TrainSettings, to_dict
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate
 from training.panels import student_panels
 from training.reporting import Reporter
 from training.run_folder import RunFolder
 from training.scores import Judgement
+from training.share import WHOLE, Share
 from training.state_file import read_state, write_state
 from training.stop_signals import StopSignals
 
@@ -33,7 +36,8 @@ FABRIC_PRECISION = {
     torch.bfloat16: 'bf16-mixed',
     torch.float16: '16-mixed',
 }
-Batches = Callable[[range], Iterable[Mapping[str, Any]]]
+Batch = Mapping[str, Any]
+Batches = Callable[[range], Iterable[Batch]]
 Evaluate = Callable[[], Judgement]
 
 
@@ -47,7 +51,7 @@ class TrainingLoop:
     Args:
         settings: schedule, lengths and intervals of the run.
         method: computes losses; owns the networks, with their starting weights.
-        batches: gives the batches of a range of steps, in order.
+        batches: gives the batches of a range of steps, in order, one per `step_shares`.
         evaluate: judges the student; None where there is nothing to judge it on.
         folder: the run folder, made already.
         reporter: takes the figures.
@@ -74,6 +78,7 @@ class TrainingLoop:
         self.method = method.to(self._fabric.device)
         self.optimiser = build_optimiser(method.student, settings.optimiser)
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
+        self._shares = step_shares(settings.loop)
         self._batches, self._evaluate = batches, evaluate
         self.done = 0
         self.best, self.best_by = -math.inf, ''
@@ -113,8 +118,8 @@ class TrainingLoop:
         self.reporter.open(self.done)
         try:
             with StopSignals() as stop:
-                for batch in self._until_stopped(stop):
-                    self._step(batch)
+                for batches in self._until_stopped(stop):
+                    self._step(batches)
                     self._report()
                     if self._due(self.settings.loop.checkpoint_every):
                         self.save()
@@ -153,30 +158,40 @@ class TrainingLoop:
             'settings': to_dict(self.settings),
         }
 
-    def _until_stopped(self, stop: StopSignals) -> Iterator[Mapping[str, Any]]:
-        for batch in self._batches(range(self.done, self.settings.loop.iterations)):
-            yield batch
+    def _until_stopped(self, stop: StopSignals) -> Iterator[tuple[Batch, ...]]:
+        steps = range(self.done, self.settings.loop.iterations)
+        batches = iter(self._batches(steps))
+        for _ in steps:
+            yield tuple(itertools.islice(batches, len(self._shares)))
             if stop.received:
                 return
 
-    def _step(self, batch: Mapping[str, Any]) -> None:
-        step, loop = self.done, self.settings.loop
-        torch.manual_seed(step_seed(loop.seed, step))
+    def _step(self, batches: Sequence[Batch]) -> None:
+        step = self.done
         set_learning_rate(self.optimiser, self._rate_factor(step))
         self.optimiser.zero_grad()
-        moved = self._fabric.to_device(batch)
-        with self._fabric.autocast():
-            terms = self.method.step(moved, step, self._backward)
+        terms = [
+            self._gradients(batch, step, share)
+            for batch, share in zip(batches, self._shares, strict=True)
+        ]
         # One transfer for all terms: each would wait for the device.
-        values = torch.stack([term.float() for term in terms.values()]).tolist()
-        figures = dict(zip(terms, values, strict=True))
-        self._check_finite(figures, batch)
+        values = torch.stack([torch.stack(list(each.values())) for each in terms]).mean(0)
+        figures = dict(zip(terms[0], values.tolist(), strict=True))
+        self._check_finite(figures, batches)
         self._stepper.step()
         self.done += 1
         self.reporter.add(figures, self.done)
 
-    def _check_finite(self, figures: Mapping[str, float], batch: Mapping[str, Any]) -> None:
-        terms = non_finite_terms(figures, batch)
+    def _gradients(self, batch: Batch, step: int, share: Share) -> dict[str, Tensor]:
+        torch.manual_seed(step_seed(self.settings.loop.seed, step, share))
+        moved = self._fabric.to_device(batch)
+        backward = partial(self._backward, parts=share.parts)
+        with self._fabric.autocast():
+            terms = self.method.step(moved, step, backward, share)
+        return {name: term.float() for name, term in terms.items()}
+
+    def _check_finite(self, figures: Mapping[str, float], batches: Sequence[Batch]) -> None:
+        terms = non_finite_terms(figures, batches)
         if not terms:
             return
         write_state(self.folder.failed_state, self._state())
@@ -189,10 +204,10 @@ class TrainingLoop:
         self.folder.log(text)
         raise NonFiniteLoss(text)
 
-    def _backward(self, loss: Tensor) -> None:
+    def _backward(self, loss: Tensor, parts: int) -> None:
         # The backward pass runs in the formats of the forward pass and must not be cast again.
         with torch.autocast(self._fabric.device.type, enabled=False):
-            self._fabric.backward(loss)
+            self._fabric.backward(loss / parts)
 
     def _rate_factor(self, step: int) -> float:
         return rate_factor(step, self.settings.loop.iterations, self.settings.optimiser)
@@ -243,15 +258,21 @@ def make_fabric(runtime: Runtime) -> Fabric:
     return Fabric(accelerator=runtime.device.type, devices=devices, precision=precision)
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of torch's generators at a step: unlike for every (seed, step)."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+def step_shares(settings: LoopSettings) -> tuple[Share, ...]:
+    """The parts that a step's images come in."""
+    return tuple(Share(part, settings.accumulate) for part in range(settings.accumulate))
 
 
-def non_finite_terms(figures: Mapping[str, float], batch: Mapping[str, Any]) -> str:
-    """Name the figures that are infinite or no number, and the batch's files; '' for none."""
+def step_seed(seed: int, step: int, share: Share = WHOLE) -> int:
+    """Seed of torch's generators at a step: unlike for every (seed, step, part)."""
+    words = np.random.SeedSequence([seed, step, share.part]).generate_state(1, np.uint64)
+    return int(words[0] >> 1)
+
+
+def non_finite_terms(figures: Mapping[str, float], batches: Iterable[Batch]) -> str:
+    """Name the figures that are infinite or no number, and the batches' files; '' for none."""
     bad = [f'{name} = {value}' for name, value in figures.items() if not math.isfinite(value)]
     if not bad:
         return ''
-    files = [str(file) for part in batch.values() for file in part.get('file', ())]
+    files = [str(f) for batch in batches for part in batch.values() for f in part.get('file', ())]
     return f'{", ".join(bad)}; files of the batch: {", ".join(files)}'

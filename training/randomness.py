@@ -16,6 +16,7 @@ class Stream(IntEnum):
     MASK = 3
     CUT = 4
     DATA_SET = 5
+    CLASSES = 6
 
 
 def step_generator(seed: int, stream: Stream, step: int, slot: int = 0) -> np.random.Generator:

@@ -13,7 +13,7 @@ from training.class_mix import draw_classes, mix, mix_mask
 def test_draw_equals_published_choice(ops: dict[str, np.ndarray], figures: dict[str, Any]) -> None:
     labels = torch.from_numpy(ops['cm_labels'][:, 0])
     # The published code draws from numpy's old global generator.
-    chosen = draw_classes(labels, np.random.RandomState(7))  # type: ignore[arg-type]
+    chosen = draw_classes(labels, [np.random.RandomState(7)] * len(labels))  # type: ignore[list-item]
     assert [list(classes) for classes in chosen] == figures['cm_chosen_classes_seed7']
 
 
@@ -29,7 +29,7 @@ def test_mixture_equals_published(ops: dict[str, np.ndarray], figures: dict[str,
 
 def test_scope_image_draws_only_classes_of_the_image() -> None:
     labels = torch.tensor([[[0, 1, 2]], [[7, 8, 255]]], dtype=torch.uint8)
-    first, second = draw_classes(labels, np.random.default_rng(0), 'image')
+    first, second = draw_classes(labels, [np.random.default_rng(0)] * len(labels), 'image')
     assert len(first) == len(second) == 2
     assert set(first) <= {0, 1, 2}
     assert set(second) <= {7, 8, 255}

@@ -218,8 +218,8 @@ def test_a_loss_that_is_no_number_stops_with_names(
 ) -> None:
     step = SourceOnly.step
 
-    def poisoned(method: SourceOnly, batch: Any, number: int, backward: Any) -> Any:
-        terms = step(method, batch, number, backward)
+    def poisoned(method: SourceOnly, batch: Any, number: int, *rest: Any) -> Any:
+        terms = step(method, batch, number, *rest)
         return terms | ({'source_detail': torch.tensor(torch.nan)} if number == 1 else {})
 
     monkeypatch.setattr(SourceOnly, 'step', poisoned)

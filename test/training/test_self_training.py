@@ -150,7 +150,7 @@ def test_three_iterations_equal_published(
     for step, expected in enumerate(published['runs'][optimiser]):
         steps.zero_grad()
         draws = _published_draws(published, step)
-        found = method.step(_published_batch(golden, step), step, Tensor.backward, draws)
+        found = method.step(_published_batch(golden, step), step, Tensor.backward, draws=draws)
         source, mixed = TOLERANCES[optimiser][step]
         for name in LOSSES:
             tolerance = mixed if name.startswith('mix') else source
@@ -317,10 +317,10 @@ def test_state_with_other_feature_distance_is_refused(tiny_model: HRDA) -> None:
 def test_source_only_has_the_source_losses_of_self_training(tiny_model: HRDA) -> None:
     box, batch = Box(8, 72, 16, 80), _batch()
     torch.manual_seed(0)
-    alone = SourceOnly(tiny_model, SETTINGS, seed=3).step(batch, 0, Tensor.backward, box)
+    alone = SourceOnly(tiny_model, SETTINGS, seed=3).step(batch, 0, Tensor.backward, box=box)
     torch.manual_seed(0)
     draws = StepDraws(box, box, ((), ()))
-    both = _method(tiny_model).step(batch, 0, Tensor.backward, draws)
+    both = _method(tiny_model).step(batch, 0, Tensor.backward, draws=draws)
     for name in ('source_fused', 'source_detail'):
         assert alone[name].item() == pytest.approx(both[name].item(), rel=1e-5)
 

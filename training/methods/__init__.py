@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from training.share import WHOLE, Share
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -32,14 +34,19 @@ class Method(Protocol):
     student: HRDA
     notes: tuple[str, ...]
 
-    def step(self, batch: Batch, step: int, backward: Backward) -> dict[str, Tensor]:
+    def step(
+        self, batch: Batch, step: int, backward: Backward, share: Share = WHOLE
+    ) -> dict[str, Tensor]:
         """Compute the losses of one step and call `backward` on each; no optimiser here.
+
+        Where a step's images come in several shares, this is called for one after the other.
 
         Args:
             batch: {'source': {'image' uint8 (B, 3, H, W), 'label' uint8 (B, H, W), ...},
                 'target': {'image' uint8 (B, 3, H, W), 'valid' uint8 (B, H, W), ...}}.
             step: 0-based number of the step; all randomness of the method comes from it.
             backward: adds the gradients of a scalar loss to the parameters.
+            share: which of the step's images the batch holds.
 
         Returns:
             Named losses and figures, detached scalars; 'loss' is their weighted sum.

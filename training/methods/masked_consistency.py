@@ -11,6 +11,7 @@ from torch import Tensor
 from training.methods.self_training import SelfTraining, draw_colours
 from training.methods.source_only import draw_box
 from training.randomness import Stream, step_generator
+from training.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,20 +64,25 @@ class MaskedConsistency(SelfTraining):
         super().__init__(student, settings, seed=seed, pretrained_encoder=pretrained_encoder)
         self.masking = masking
 
-    def draw_mask(self, images: Tensor, step: int) -> MaskDraws:
+    def draw_mask(self, images: Tensor, step: int, share: Share = WHOLE) -> MaskDraws:
         """Draw what is random about the masked images (B, 3, H, W) of a step."""
         generator = step_generator(self.seed, Stream.MASK, step)
         block, (count, _, height, width) = self.masking.block_size, images.shape
-        grid = (count, -(-height // block), -(-width // block))
-        kept = generator.random(grid) >= self.masking.ratio
+        grid = (share.total(count), -(-height // block), -(-width // block))
+        kept = (generator.random(grid) >= self.masking.ratio)[share.slots(count)]
         box = draw_box(self.student.architecture, images, generator)
-        return MaskDraws(kept, box, *draw_colours(self.settings, count, generator))
+        return MaskDraws(kept, box, *draw_colours(self.settings, count, generator, share))
 
     def target_losses(
-        self, images: Tensor, pseudo: PseudoLabels, step: int, backward: Backward
+        self,
+        images: Tensor,
+        pseudo: PseudoLabels,
+        step: int,
+        backward: Backward,
+        share: Share = WHOLE,
     ) -> dict[str, Tensor]:
         """The composite loss on masked images against the teacher's labels and weights."""
-        draws = self.draw_mask(images, step)
+        draws = self.draw_mask(images, step, share)
         with torch.no_grad():
             coloured = self.recolour(images, draws.jitter, draws.blur)
             masked = hide_blocks(coloured, torch.from_numpy(draws.kept), self.masking.block_size)

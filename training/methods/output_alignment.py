@@ -19,6 +19,7 @@ from hrda_core.heads import resize
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
 from training.randomness import Stream, step_generator
+from training.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,9 @@ class MinEntropy(_OutputAlignment):
         super().__init__(student, settings, seed=seed)
         self._weight = entropy.weight
 
-    def step(self, batch: Batch, step: int, backward: Backward) -> dict[str, Tensor]:
+    def step(
+        self, batch: Batch, step: int, backward: Backward, share: Share = WHOLE
+    ) -> dict[str, Tensor]:
         """One step, see `Method.step`; adds the loss 'entropy', weighted."""
         self.student.train()
         generator = step_generator(self._seed, Stream.METHOD, step)
@@ -173,7 +176,9 @@ class Adversarial(_OutputAlignment):
             self.discriminator.parameters(), adversarial.discriminator_lr, (0.9, 0.99)
         )
 
-    def step(self, batch: Batch, step: int, backward: Backward) -> dict[str, Tensor]:
+    def step(
+        self, batch: Batch, step: int, backward: Backward, share: Share = WHOLE
+    ) -> dict[str, Tensor]:
         """One step, see `Method.step`; adds the weighted loss 'adversarial'.
 
         The figure 'discriminator' is that network's own loss, no part of the sum.
@@ -185,7 +190,7 @@ class Adversarial(_OutputAlignment):
         self.discriminator.requires_grad_(False)
         losses['adversarial'] = self._settings.weight * self._distance(target, SOURCE)
         backward(losses['adversarial'])
-        told_apart = self._train_discriminator(source, target.detach(), step)
+        told_apart = self._train_discriminator(source, target.detach(), step, share)
         return {**figures(losses), 'discriminator': told_apart}
 
     def _distance(self, probabilities: Tensor, label: float) -> Tensor:
@@ -193,17 +198,24 @@ class Adversarial(_OutputAlignment):
             found = self.discriminator(probabilities)
             return F.mse_loss(found, torch.full_like(found, label))
 
-    def _train_discriminator(self, source: Tensor, target: Tensor, step: int) -> Tensor:
+    def _train_discriminator(
+        self, source: Tensor, target: Tensor, step: int, share: Share = WHOLE
+    ) -> Tensor:
         self.discriminator.requires_grad_(True)
-        self._optimiser.zero_grad()
+        if share.begins_step:
+            self._optimiser.zero_grad()
         loss = self._distance(source, SOURCE) / 2 + self._distance(target, TARGET) / 2
         with torch.autocast(source.device.type, enabled=False):
-            loss.backward()
+            (loss / share.parts).backward()
+        if share.ends_step:
+            self._move_discriminator(step)
+        return loss.detach()
+
+    def _move_discriminator(self, step: int) -> None:
         left = max(0.0, 1 - step / self._iterations)
         for group in self._optimiser.param_groups:
             group['lr'] = self._settings.discriminator_lr * left**self._settings.power
         self._optimiser.step()
-        return loss.detach()
 
     def state_dict(self) -> dict[str, Any]:
         """Student, discriminator and the discriminator's optimiser."""

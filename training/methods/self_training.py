@@ -23,6 +23,7 @@ from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
 from training.randomness import Stream, step_generator
+from training.share import WHOLE, Share
 from training.teacher import PseudoLabels, Teacher
 
 if TYPE_CHECKING:
@@ -58,14 +59,18 @@ class StepDraws:
 
 
 def draw_colours(
-    settings: SelfTrainingSettings, count: int, generator: np.random.Generator
+    settings: SelfTrainingSettings,
+    count: int,
+    generator: np.random.Generator,
+    share: Share = WHOLE,
 ) -> tuple[JitterDraw | None, tuple[float, ...] | None]:
     """Jitter and blur of `count` images, each with its probability, else None (spec 3.5)."""
     jitter = blur = None
+    total, slots = share.total(count), share.slots(count)
     if generator.uniform() < settings.jitter_probability:
-        jitter = draw_jitter(count, settings.jitter_strength, generator)
+        jitter = draw_jitter(total, settings.jitter_strength, generator).of(slots)
     if generator.uniform() < settings.blur_probability:
-        blur = draw_blur(count, settings.blur_sigma, generator)
+        blur = draw_blur(total, settings.blur_sigma, generator)[slots.start : slots.stop]
     return jitter, blur
 
 
@@ -88,6 +93,11 @@ class SelfTraining:
     """Source loss, feature distance and mixed loss of one student (HRDA spec 3).
 
     The sum of the three is published as three backward passes; the first two are one here.
+
+    A step in several shares has the same images, boxes and colours as one of a large batch, and
+    as gradients the mean over the shares. What looks at several images at once sees those of one
+    share: batch norms, the quality of the pseudo labels, the cells that the feature distance is
+    averaged over, and ClassMix's choice with scope 'batch'.
 
     Attributes:
         student: the trained network.
@@ -122,7 +132,7 @@ class SelfTraining:
         self.seed = seed
         self.shown: dict[str, Tensor] = {}
 
-    def draw(self, images: Tensor, labels: Tensor, step: int) -> StepDraws:
+    def draw(self, images: Tensor, labels: Tensor, step: int, share: Share = WHOLE) -> StepDraws:
         """Draw what is random at a step.
 
         Shape:
@@ -132,13 +142,23 @@ class SelfTraining:
         generator = step_generator(self.seed, Stream.METHOD, step)
         source_box = draw_box(self.student.architecture, images, generator)
         mix_box = draw_box(self.student.architecture, images, generator)
+        jitter, blur = draw_colours(s, count, generator, share)
         classes: Chosen = ((),) * count
         if s.class_mix:
-            classes = draw_classes(labels, generator, s.class_mix_scope)
-        return StepDraws(source_box, mix_box, classes, *draw_colours(s, count, generator))
+            own = [
+                step_generator(self.seed, Stream.CLASSES, step, slot)
+                for slot in share.slots(count)
+            ]
+            classes = draw_classes(labels, own, s.class_mix_scope)
+        return StepDraws(source_box, mix_box, classes, jitter, blur)
 
     def step(
-        self, batch: Batch, step: int, backward: Backward, draws: StepDraws | None = None
+        self,
+        batch: Batch,
+        step: int,
+        backward: Backward,
+        share: Share = WHOLE,
+        draws: StepDraws | None = None,
     ) -> dict[str, Tensor]:
         """One step, see `Method.step`; `draws` replaces what `draw` would give.
 
@@ -147,12 +167,13 @@ class SelfTraining:
             'pseudo_quality', the share of confident target pixels.
         """
         self.student.train()
-        self.teacher.update(self.student, step)
+        if share.begins_step:
+            self.teacher.update(self.student, step)
         source, target = batch['source'], batch['target']
         images = self.student.normalise(source['image'])
         labels = source['label'].to(images.device)
         if draws is None:
-            draws = self.draw(images, labels, step)
+            draws = self.draw(images, labels, step, share)
 
         losses = self._source_losses(images, labels, draws.source_box)
         backward(torch.stack(list(losses.values())).sum())
@@ -166,12 +187,17 @@ class SelfTraining:
         backward(torch.stack(list(parts.values())).sum())
 
         losses |= {f'mix_{name}': loss for name, loss in parts.items()}
-        losses |= self.target_losses(target_images, pseudo, step, backward)
+        losses |= self.target_losses(target_images, pseudo, step, backward, share)
         self._remember(source, target, mixture, pseudo)
         return {**figures(losses), 'pseudo_quality': pseudo.quality}
 
     def target_losses(
-        self, images: Tensor, pseudo: PseudoLabels, step: int, backward: Backward
+        self,
+        images: Tensor,
+        pseudo: PseudoLabels,
+        step: int,
+        backward: Backward,
+        share: Share = WHOLE,
     ) -> dict[str, Tensor]:
         """Further losses on the target images, for methods that build on this one; here none.
 
@@ -180,6 +206,7 @@ class SelfTraining:
             pseudo: what the teacher says about them.
             step: 0-based number of the step.
             backward: see `Method.step`.
+            share: see `Method.step`.
         """
         return {}
 

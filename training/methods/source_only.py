@@ -12,6 +12,7 @@ from hrda_core.windows import Box, detail_offsets
 from training.losses import composite_loss
 from training.panels import paint_all
 from training.randomness import Stream, step_generator
+from training.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +86,12 @@ class SourceOnly:
         self._last: dict[str, Tensor] = {}
 
     def step(
-        self, batch: Batch, step: int, backward: Backward, box: Box | None = None
+        self,
+        batch: Batch,
+        step: int,
+        backward: Backward,
+        share: Share = WHOLE,
+        box: Box | None = None,
     ) -> dict[str, Tensor]:
         """One step, see `Method.step`; `box` replaces the drawn detail box."""
         self.student.train()
