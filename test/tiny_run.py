@@ -7,7 +7,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 import yaml
+
+from hrda_core.architecture import Architecture
+from hrda_core.checkpoints import save_model
+from hrda_core.classes import CITYSCAPES
+from hrda_core.hrda import HRDA
 
 WIDTH, HEIGHT = 96, 80
 
@@ -96,4 +102,12 @@ def plain_settings(folder: Path, output: Path, **changes: Any) -> dict[str, Any]
 def write_config(path: Path, settings: dict[str, Any]) -> Path:
     """Write settings as YAML; returns the path."""
     path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def write_checkpoint(path: Path) -> Path:
+    """Write a small network with random weights that are always the same; returns the path."""
+    torch.manual_seed(0)
+    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
+    save_model(path, HRDA(small, CITYSCAPES), step=0)
     return path

@@ -18,7 +18,7 @@ COMMANDS = {
     'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
     'compare': ('training.compare', 'put training runs side by side: scores, settings, plots'),
-    'predict': ('training.predict', 'label image files: ids, confidence, overlays'),
+    'predict': ('training.predict', 'label images and videos: ids, confidence, overlays'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
 }
 """Command name -> module with `add_arguments` and `run`, and its one-line help."""

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import tiny_run
-import torch
 
 from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import save_model
@@ -16,16 +15,12 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.segmenter import Segmenter
 from training.cli import main
-from training.predict import find_images
+from training.predict_files import find_inputs
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('model') / 'm.safetensors'
-    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
-    save_model(path, HRDA(small, CITYSCAPES), step=0)
-    return path
+    return tiny_run.write_checkpoint(tmp_path_factory.mktemp('model') / 'm.safetensors')
 
 
 def test_results_equal_the_segmenter_and_keep_the_folders(
@@ -47,7 +42,7 @@ def test_results_equal_the_segmenter_and_keep_the_folders(
 
 def test_single_files_are_named_after_themselves(tmp_path: Path) -> None:
     tiny_run.write_frames(tmp_path, 1, 0)
-    (image,) = find_images([str(tmp_path / 'images' / '00.png')])
+    (image,) = find_inputs([str(tmp_path / 'images' / '00.png')])
     assert image.name == Path('00')
 
 
@@ -55,7 +50,7 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     for name in ('a', 'b'):
         tiny_run.write_frames(tmp_path / name, 1, 0)
     with pytest.raises(ValueError, match='both become 00'):
-        find_images([str(tmp_path / name / 'images') for name in ('a', 'b')])
+        find_inputs([str(tmp_path / name / 'images') for name in ('a', 'b')])
 
 
 @pytest.mark.parametrize(
@@ -82,3 +77,39 @@ def test_a_damaged_image_is_named_and_the_others_are_labelled(
     assert main(['predict', str(images), '-o', str(out), '--checkpoint', str(checkpoint)]) == 3
     assert 'left out' in (told := capsys.readouterr().err) and 'a_bad.png' in told
     assert [path.name for path in (out / 'labels').iterdir()] == ['good.png']
+
+
+def test_attention_is_written_when_asked_for(tmp_path: Path, checkpoint: Path) -> None:
+    tiny_run.write_frames(tmp_path / 'in', 1, 0)
+    out = tmp_path / 'out'
+    image = tmp_path / 'in' / 'images' / '00.png'
+    options = ['-o', str(out), '--checkpoint', str(checkpoint), '--device', 'cpu', '--attention']
+    assert main(['predict', str(image), *options]) == 0
+    pixels = cv2.imread(str(image))[..., ::-1].copy()
+    expected = Segmenter.from_checkpoint(checkpoint, 'cpu').explain(pixels)
+    shown = cv2.imread(str(out / 'attention' / '00.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(shown, expected.attention)
+    labels = cv2.imread(str(out / 'labels' / '00.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(labels, expected.segmentation.labels)
+
+
+def test_attention_of_one_resolution_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    single = Architecture('mit_b0', 16, 16, attention='none', context_size=64)
+    save_model(tmp_path / 'one.safetensors', HRDA(single, CITYSCAPES), step=0)
+    tiny_run.write_frames(tmp_path / 'in', 1, 0)
+    options = ['--checkpoint', str(tmp_path / 'one.safetensors'), '--attention']
+    assert main(['predict', str(tmp_path / 'in'), '-o', str(tmp_path / 'out'), *options]) == 1
+    assert 'has one resolution only' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('output', ['in', 'in/looks'])
+def test_an_output_in_the_input_folder_is_refused(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    tiny_run.write_frames(tmp_path / 'in', 1, 0)
+    options = ['-o', str(tmp_path / output), '--checkpoint', str(checkpoint)]
+    assert main(['predict', str(tmp_path / 'in'), *options]) == 1
+    assert 'choose a folder outside' in capsys.readouterr().err
+    assert not (tmp_path / 'in' / 'looks').exists()
