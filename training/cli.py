@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -30,13 +30,24 @@ class CommandParser(ArgumentParser):
 
     Attributes:
         not_settings: arguments that `--print_config` leaves out.
+        optional_groups: names and dataclasses of settings that may be null, which jsonargparse
+            would keep from the help.
     """
 
     not_settings: tuple[str, ...] = ()
+    optional_groups: Mapping[str, type] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: D102
         text = ' '.join(message.split()).removeprefix('Parser key "config": ')
         raise ValueError(text) from ex
+
+    def format_help(self) -> str:  # noqa: D102
+        text = str(super().format_help())
+        for name, settings_type in self.optional_groups.items():
+            group = ArgumentParser(usage='', add_help=False)
+            group.add_class_arguments(settings_type, name)
+            text += f'\n{group.format_help().partition("usage:")[2].lstrip()}'
+        return text
 
     def dump(self, cfg: Namespace, *args: Any, **kwargs: Any) -> str:  # noqa: D102
         cfg = cfg.clone()

@@ -255,6 +255,13 @@ def setting_names(settings_type: type = TrainSettings, prefix: str = '') -> Iter
             yield from setting_names(nested, f'{prefix}{field.name}.')
 
 
+def optional_groups(settings_type: type = TrainSettings) -> dict[str, type]:
+    """Groups of settings that may be null: name to dataclass."""
+    hints = typing.get_type_hints(settings_type)
+    groups = {name: _dataclass_in(hint) for name, hint in hints.items() if _is_union(hint)}
+    return {name: group for name, group in groups.items() if group is not None}
+
+
 def check_names(values: Mapping[str, Any], file: str, prefix: str = '') -> None:
     """Refuse settings that do not exist.
 
@@ -307,7 +314,11 @@ def _dataclass_in(hint: Any) -> type | None:
 
 
 def _holds_others(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType, list)
+    return _is_union(hint) or typing.get_origin(hint) is list
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
 def _with_absolute_root(data: Any) -> Any:

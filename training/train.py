@@ -19,6 +19,7 @@ from training.config import (
     TrainSettings,
     absolute,
     differences,
+    optional_groups,
     setting_names,
     to_dict,
     to_yaml,
@@ -44,6 +45,7 @@ def add_arguments(parser: CommandParser) -> None:
         '--overwrite', action='store_true', help='delete the run in the output folder first'
     )
     parser.not_settings = RUN_ONLY
+    parser.optional_groups = optional_groups()
     parser.add_class_arguments(TrainSettings, nested_key=None)
 
 

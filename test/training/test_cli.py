@@ -8,6 +8,7 @@ import pytest
 from bare_python import run_without
 
 from training import cli
+from training.config import setting_names
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +27,16 @@ def test_train_help_needs_no_torch() -> None:
     result = run_without(['torch', 'timm'], ['train', '--help'])
     assert result.returncode == 0, result.stderr
     assert '--loop.iterations' in result.stdout
+
+
+def test_train_help_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(['train', '--help'])
+    text = capsys.readouterr().out
+    # Those of further sources are those of source.
+    names = [name for name in setting_names() if not name.startswith('extra_sources.')]
+    assert not [name for name in names if f'--{name}' not in text]
+    assert 'bonnet' in text, 'with what each is for'
 
 
 def test_train_without_torch_is_one_sentence(tmp_path: Path) -> None:
