@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from hrda_core.checkpoints import CheckpointError, save_model
+from hrda_core.hrda import HRDA
 from hrda_core.runtime import Runtime
 from training.config import LoopSettings, TrainSettings, to_dict
 from training.methods import Method
@@ -26,6 +28,7 @@ from training.optimiser import build_optimiser, rate_factor, set_learning_rate
 from training.panels import student_panels
 from training.reporting import Reporter
 from training.run_folder import RunFolder
+from training.running_statistics import RunningStatistics
 from training.scores import Judgement
 from training.share import WHOLE, Share
 from training.state_file import read_state, write_state
@@ -76,6 +79,7 @@ class TrainingLoop:
         self.settings, self.folder, self.reporter = settings, folder, reporter
         self._fabric = make_fabric(runtime)
         self.method = method.to(self._fabric.device)
+        self._statistics = RunningStatistics(self._networks().values())
         self.optimiser = build_optimiser(method.student, settings.optimiser)
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
         self._shares = step_shares(settings.loop)
@@ -141,10 +145,14 @@ class TrainingLoop:
         write_state(self.folder.state, self._state())
         self._saved = self.done
         self.folder.write_progress(self.done, self.settings.loop.iterations)
-        save_model(self.folder.model, self.method.student, step=self.done)
+        for path, network in self._networks().items():
+            save_model(path, network, step=self.done)
+
+    def _networks(self) -> dict[Path, HRDA]:
+        """The networks that a run hands out, and where to."""
+        networks = {self.folder.model: self.method.student}
         teacher = getattr(self.method, 'teacher', None)
-        if teacher is not None:
-            save_model(self.folder.teacher, teacher.model, step=self.done)
+        return networks if teacher is None else networks | {self.folder.teacher: teacher.model}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -170,6 +178,7 @@ class TrainingLoop:
         step = self.done
         set_learning_rate(self.optimiser, self._rate_factor(step))
         self.optimiser.zero_grad()
+        self._statistics.keep()
         terms = [
             self._gradients(batch, step, share)
             for batch, share in zip(batches, self._shares, strict=True)
@@ -179,6 +188,7 @@ class TrainingLoop:
         figures = dict(zip(terms[0], values.tolist(), strict=True))
         self._check_finite(figures, batches)
         self._stepper.step()
+        self.method.finish_step(step)
         self.done += 1
         self.reporter.add(figures, self.done)
 
@@ -194,9 +204,10 @@ class TrainingLoop:
         terms = non_finite_terms(figures, batches)
         if not terms:
             return
+        self._statistics.restore()
         write_state(self.folder.failed_state, self._state())
         text = (
-            f'step {self.done + 1}: {terms}. The weights before this step are in '
+            f'step {self.done + 1}: {terms}. The state before this step is in '
             f'{self.folder.failed_state}; the last regular state is untouched. Lower '
             'optimiser.lr, lengthen optimiser.warmup_steps or use loop.precision fp32, and go on '
             'with --resume'

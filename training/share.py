@@ -26,11 +26,6 @@ class Share:
         """Whether nothing of the step was done before."""
         return self.part == 0
 
-    @property
-    def ends_step(self) -> bool:
-        """Whether nothing of the step comes after."""
-        return self.part == self.parts - 1
-
     def total(self, count: int) -> int:
         """Images of the whole step, where `count` are at hand."""
         return self.parts * count

@@ -53,16 +53,21 @@ class Teacher:
 
     Attributes:
         model: the averaged network; its parameters need no gradients.
+        updates: how many steps it has taken in; one that is repeated is not taken in twice.
     """
 
     def __init__(self, student: HRDA, alpha: float) -> None:
         self.model: HRDA = copy.deepcopy(student).requires_grad_(False)
         self._alpha = alpha
+        self.updates = 0
         set_teacher_mode(self.model)
 
     @torch.no_grad()
     def update(self, student: HRDA, step: int) -> None:
         """Take in the student as it is at the start of a step; step 0 copies it."""
+        if step < self.updates:
+            return
+        self.updates = step + 1
         weight = 1 - ema_alpha(step, self._alpha)
         for average, current in zip(self.model.parameters(), student.parameters(), strict=True):
             average.lerp_(current, weight)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_run import tiny_settings, write_config, write_data, write_frames
 
 from hrda_core.classes import CITYSCAPES
@@ -106,8 +107,6 @@ def test_a_class_is_rare_when_it_is_rare_in_all_sets(tmp_path: Path) -> None:
 
 def write_one_class(folder: Path) -> Path:
     """Frames like the others, in which everything is road."""
-    from PIL import Image
-
     write_frames(folder, 2, 7)
     for path in (folder / 'labels').iterdir():
         Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)

@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 
 from hrda_core.checkpoints import CheckpointError, load_model
-from training import assembly
+from training import assembly, loop
 from training.cli import main
 from training.methods.source_only import SourceOnly
 from training.progress import LiveDisplay, PlainDisplay
@@ -231,6 +231,24 @@ def test_a_loss_that_is_no_number_stops_with_names(
     assert 'step 2: source_detail = nan' in text and 'images/0' in text
     assert RunFolder(run).steps_done() == 1, 'the last good state stays'
     assert read_state(RunFolder(run).failed_state)['step'] == 1
+
+
+@pytest.mark.parametrize('method', ['self_training', 'adversarial'])
+def test_the_state_before_a_loss_that_is_no_number_is_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    whole, run = tmp_path / 'whole', tmp_path / 'run'
+    changes = {'method': method, 'loop__iterations': 4, 'validation': None}
+    assert start(data, whole, **changes) == 0
+    outcomes = iter(['', '', 'fused = nan'])
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, 'non_finite_terms', lambda figures, batch: next(outcomes))
+        assert start(data, run, **changes) == 1
+    folder = RunFolder(run)
+    folder.failed_state.replace(folder.state)
+    assert main(['train', '--resume', str(run)]) == 0
+    states = [read_state(RunFolder(path).state)['method'] for path in (whole, run)]
+    assert_same(*states)
 
 
 def test_a_run_is_not_overwritten_by_accident(

@@ -133,6 +133,8 @@ def test_student_learns_from_the_discriminator_and_not_the_other_way_round(
         )
 
     method.step(_batch(), 0, backward)
+    assert all(map(torch.equal, before, method.discriminator.parameters()))
+    method.finish_step(0)
     assert seen == [(True, False), (True, False)]
     student_gradients = [p.grad.clone() for p in tiny_model.parameters() if p.grad is not None]
     moved = zip(before, method.discriminator.parameters(), strict=True)
@@ -145,7 +147,10 @@ def test_discriminator_tells_the_domains_apart_after_a_few_steps(tiny_model: HRD
     method = _adversarial(tiny_model, discriminator_lr=1e-3)
     source, target = torch.zeros(2, 2, 19, 64, 64)
     source[:, 0] = target[:, 1] = 1
-    losses = [method._train_discriminator(source, target, 0).item() for _ in range(12)]
+    losses = []
+    for _ in range(12):
+        losses.append(method._teach_discriminator(source, target, 0).item())
+        method.finish_step(0)
     assert losses[-1] < losses[0] / 2
 
 
@@ -154,6 +159,7 @@ def test_rate_of_the_discriminator_falls_to_zero(tiny_model: HRDA) -> None:
     rates = []
     for step in (0, 5, 10):
         method.step(_batch(), step, lambda loss: None)
+        method.finish_step(step)
         rates.append(method._optimiser.param_groups[0]['lr'])
     assert rates == pytest.approx([1e-4, 1e-4 * 0.5**0.9, 0])
 

@@ -45,7 +45,6 @@ def test_shares_cut_the_slots_without_gap_or_overlap() -> None:
     assert [slot for share in shares for slot in share.slots(2)] == list(range(6))
     assert {share.total(2) for share in shares} == {6}
     assert [share.begins_step for share in shares] == [True, False, False]
-    assert [share.ends_step for share in shares] == [False, False, True]
 
 
 @pytest.mark.parametrize('method', ['masked_consistency', 'adversarial'])

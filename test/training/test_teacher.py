@@ -46,6 +46,15 @@ def test_later_update_averages(tiny_model: HRDA) -> None:
         assert torch.allclose(new, old + 0.2, atol=1e-6)
 
 
+def test_a_repeated_step_is_not_taken_in_twice(tiny_model: HRDA) -> None:
+    teacher = Teacher(tiny_model, 0.999)
+    teacher.update(tiny_model, 3)
+    before = [parameter.clone() for parameter in teacher.model.parameters()]
+    _shift(tiny_model, 1.0)
+    teacher.update(tiny_model, 3)
+    assert all(map(torch.equal, before, teacher.model.parameters()))
+
+
 def test_teacher_needs_no_gradients(tiny_model: HRDA) -> None:
     teacher = Teacher(tiny_model, 0.999)
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())

@@ -53,6 +53,13 @@ class Method(Protocol):
         """
         ...
 
+    def finish_step(self, step: int) -> None:
+        """Move what the run's optimiser does not hold.
+
+        Called once at the end of a step, when all its losses are known to be finite.
+        """
+        ...
+
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
         ...

@@ -90,6 +90,9 @@ class _OutputAlignment:
         height, width = (side // divisor for side in images.shape[-2:])
         return resize(output.fused.float(), (height, width)).softmax(dim=1)
 
+    def finish_step(self, step: int) -> None:
+        """Nothing: the run's optimiser moves all there is."""
+
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
         return paint_all(self._last, self.student.classes)
@@ -190,7 +193,7 @@ class Adversarial(_OutputAlignment):
         self.discriminator.requires_grad_(False)
         losses['adversarial'] = self._settings.weight * self._distance(target, SOURCE)
         backward(losses['adversarial'])
-        told_apart = self._train_discriminator(source, target.detach(), step, share)
+        told_apart = self._teach_discriminator(source, target.detach(), step, share)
         return {**figures(losses), 'discriminator': told_apart}
 
     def _distance(self, probabilities: Tensor, label: float) -> Tensor:
@@ -198,7 +201,7 @@ class Adversarial(_OutputAlignment):
             found = self.discriminator(probabilities)
             return F.mse_loss(found, torch.full_like(found, label))
 
-    def _train_discriminator(
+    def _teach_discriminator(
         self, source: Tensor, target: Tensor, step: int, share: Share = WHOLE
     ) -> Tensor:
         self.discriminator.requires_grad_(True)
@@ -207,11 +210,10 @@ class Adversarial(_OutputAlignment):
         loss = self._distance(source, SOURCE) / 2 + self._distance(target, TARGET) / 2
         with torch.autocast(source.device.type, enabled=False):
             (loss / share.parts).backward()
-        if share.ends_step:
-            self._move_discriminator(step)
         return loss.detach()
 
-    def _move_discriminator(self, step: int) -> None:
+    def finish_step(self, step: int) -> None:
+        """Move the discriminator, at its rate of that step."""
         left = max(0.0, 1 - step / self._iterations)
         for group in self._optimiser.param_groups:
             group['lr'] = self._settings.discriminator_lr * left**self._settings.power

@@ -292,15 +292,23 @@ class SelfTraining:
             'pseudo_weight': pseudo.weights[0].clone(),
         }
 
+    def finish_step(self, step: int) -> None:
+        """Nothing: the run's optimiser moves all there is."""
+
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first images, name to uint8 (H, W, 3) RGB."""
         return paint_all(self.shown, self.student.classes)
 
     def state_dict(self) -> dict[str, Any]:
-        """Student, teacher and, where there is one, the encoder of the feature distance."""
+        """Student, teacher and, where there is one, the encoder of the feature distance.
+
+        The published code does not save how far the teacher is, and copies it from the student
+        anew when a run is resumed; here it goes on (HRDA spec 3.2).
+        """
         state = {
             'student': self.student.state_dict(),
             'teacher': self.teacher.model.state_dict(),
+            'teacher_updates': self.teacher.updates,
         }
         if self.feature_encoder is not None:
             state['feature_encoder'] = self.feature_encoder.state_dict()
@@ -322,6 +330,7 @@ class SelfTraining:
             )
         self.student.load_state_dict(state['student'])
         self.teacher.model.load_state_dict(state['teacher'])
+        self.teacher.updates = int(state.get('teacher_updates', 0))
         if self.feature_encoder is not None:
             self.feature_encoder.load_state_dict(state['feature_encoder'])
 

@@ -106,6 +106,9 @@ class SourceOnly:
         self._last = {'source': source['image'][0], 'source_label': source['label'][0]}
         return figures(losses)
 
+    def finish_step(self, step: int) -> None:
+        """Nothing: the run's optimiser moves all there is."""
+
     def panels(self) -> dict[str, np.ndarray]:
         """Pictures of the last step's first image, name to uint8 (H, W, 3) RGB."""
         return paint_all(self._last, self.student.classes)
