@@ -149,7 +149,7 @@ def _bases(value: object, path: Path) -> tuple[Path, ...]:
     names = [] if value is None else value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) and name for name in names):
         raise ValueError(f'{path}: base is {value!r}, expected the path of a settings file')
-    return tuple(path.parent / Path(name).expanduser() for name in names)
+    return tuple((path.parent / Path(name).expanduser()).resolve() for name in names)
 
 
 def _about(value: object, path: Path) -> About | None:
