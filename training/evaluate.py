@@ -243,6 +243,7 @@ def _write_json(tally: Tally, checkpoint: str, path: Path) -> None:
         'checkpoint': checkpoint,
         **tally.fused.scores().to_dict(),
         'calibration': tally.calibration.to_dict(),
+        'confusion': tally.fused.to_dict(),
     }
     if tally.parts:
         values['parts'] = {name: m.scores().to_dict() for name, m in tally.parts.items()}

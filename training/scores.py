@@ -182,6 +182,15 @@ class ConfusionMatrix:
         self.counts += np.bincount(pairs, minlength=self.counts.size).reshape(self.counts.shape)
         self.images += 1
 
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain values for JSON [px].
+
+        A row per labelled class and a column per predicted one; the last column, named null,
+        holds labelled pixels that were given no class.
+        """
+        names = list(self.classes.names)
+        return {'labelled': names, 'predicted': [*names, None], 'counts': self.counts.tolist()}
+
     def merge(self, ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Train ids (any shape) after the merging of classes."""
         return self._table[ids]

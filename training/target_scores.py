@@ -31,7 +31,7 @@ from torch import Tensor
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
 from training.data_settings import TargetSettings
-from training.datasets import TargetDataset, valid_mask
+from training.datasets import target_images, valid_mask
 from training.frames import read_image
 from training.progress import Display
 from training.scores import plain_number
@@ -165,11 +165,11 @@ class TargetFrames:
         most: how many to look at.
 
     Raises:
-        ValueError: as of `TargetDataset`.
+        ValueError: as of `target_images`.
     """
 
     def __init__(self, settings: TargetSettings, most: int) -> None:
-        images = TargetDataset(settings, crop_size=1, seed=0).images
+        images = target_images(settings)
         count = min(len(images), most)
         self._paths: list[Path] = [images[i * len(images) // count] for i in range(count)]
         self._settings = settings

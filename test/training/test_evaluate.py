@@ -106,6 +106,10 @@ def test_eval_command_prints_a_table_and_writes_json(
     assert code == 0
     assert stored['images'] == 2 and stored['scored'] == ['road', 'sky']
     assert stored['classes']['road']['pixels'] > 0
+    counts = np.array(stored['confusion']['counts'])
+    assert counts.shape == (19, 20), 'the last column: no class'
+    assert counts[ROAD].sum() == stored['classes']['road']['pixels']
+    assert stored['confusion']['labelled'][ROAD] == 'road'
     assert f'{stored["miou"] * 100:.2f}' in capsys.readouterr().out
 
 
