@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,12 @@ class Runtime:
         """Context in which the network runs in the chosen precision."""
         reduced = self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype, enabled=reduced)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which work is done in the format of its inputs, whatever autocast says."""
+    # Autocast knows nothing of tensors without data, with which memory is estimated.
+    return nullcontext() if device.type == 'meta' else torch.autocast(device.type, enabled=False)
 
 
 def choose_runtime(device: str = 'auto', precision: str = 'auto') -> Runtime:

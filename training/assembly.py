@@ -123,7 +123,7 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
     pin = runtime.device.type == 'cuda'
     batches = Batches(settings, classes, pin, display)
     model, notes = build_model(settings, classes, fresh)
-    pretrained = _is_pretrained(settings.model)
+    pretrained = settings.model.starts_pretrained
     method = build_method(settings, model, pretrained_encoder=pretrained)
     if fresh and settings.model.start_from is not None:
         notes = (*notes, start_student(model, settings.model.start_from))
@@ -153,7 +153,9 @@ def build_model(
     chosen = settings.model
     model = HRDA(chosen.architecture(), classes, pretrained=fresh and chosen.pretrained)
     if not fresh or chosen.encoder_weights is None:
-        note = () if _is_pretrained(chosen) else (f'{chosen.encoder} starts from random weights',)
+        note = (
+            () if chosen.starts_pretrained else (f'{chosen.encoder} starts from random weights',)
+        )
         return model, note
     report = load_encoder_weights(
         model.encoder, chosen.encoder_weights, chosen.encoder_weights_match
@@ -177,10 +179,6 @@ def start_student(student: HRDA, path: str) -> str:
             f'{path}: is another network than model.* describes: {start.architecture}'
         ) from error
     return f'the student starts from {path}, trained for {start.step} steps'
-
-
-def _is_pretrained(settings: ModelSettings) -> bool:
-    return settings.pretrained or settings.encoder_weights is not None
 
 
 def _open_source(

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrda_core.runtime import without_autocast
+
 JitterOperation = Literal['brightness', 'contrast', 'saturation', 'hue']
 OPERATIONS: tuple[JitterOperation, ...] = ('brightness', 'contrast', 'saturation', 'hue')
 
@@ -138,7 +140,7 @@ def gaussian_blur(images: Tensor, sigmas: Sequence[float]) -> Tensor:
         padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
         weight = kernel[:, None, :, None] if axis == 2 else kernel[:, None, None, :]
         padded = F.pad(flat, padding, mode='reflect')
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             flat = F.conv2d(padded, weight, groups=batch * channels)
     return flat.reshape(images.shape)
 

@@ -61,6 +61,11 @@ class ModelSettings(Architecture):
                 'choose one source of weights'
             )
 
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether the encoder starts from weights worth keeping."""
+        return self.pretrained or self.encoder_weights is not None
+
     def architecture(self) -> Architecture:
         """The part that checkpoints keep."""
         names = [field.name for field in dataclasses.fields(Architecture)]

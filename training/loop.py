@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hrda_core.checkpoints import CheckpointError, save_model
 from hrda_core.hrda import HRDA
-from hrda_core.runtime import Runtime
+from hrda_core.runtime import Runtime, without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate
@@ -217,7 +217,7 @@ class TrainingLoop:
 
     def _backward(self, loss: Tensor, parts: int) -> None:
         # The backward pass runs in the formats of the forward pass and must not be cast again.
-        with torch.autocast(self._fabric.device.type, enabled=False):
+        with without_autocast(self._fabric.device):
             self._fabric.backward(loss / parts)
 
     def _rate_factor(self, step: int) -> float:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrda_core.heads import resize
+from hrda_core.runtime import without_autocast
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
 from training.randomness import Stream, step_generator
@@ -197,7 +198,7 @@ class Adversarial(_OutputAlignment):
         return {**figures(losses), 'discriminator': told_apart}
 
     def _distance(self, probabilities: Tensor, label: float) -> Tensor:
-        with torch.autocast(probabilities.device.type, enabled=False):
+        with without_autocast(probabilities.device):
             found = self.discriminator(probabilities)
             return F.mse_loss(found, torch.full_like(found, label))
 
@@ -208,7 +209,7 @@ class Adversarial(_OutputAlignment):
         if share.begins_step:
             self._optimiser.zero_grad()
         loss = self._distance(source, SOURCE) / 2 + self._distance(target, TARGET) / 2
-        with torch.autocast(source.device.type, enabled=False):
+        with without_autocast(source.device):
             (loss / share.parts).backward()
         return loss.detach()
 
