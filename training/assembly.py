@@ -194,13 +194,14 @@ def _open_source(
         classes,
         crop_size=settings.crop_size or settings.model.context_size,
         seed=settings.loop.seed,
-        rare=_rare_classes(settings),
+        rare=rare_classes(settings),
         progress=show,
         fill=_mean_colour(settings.model),
     )
 
 
-def _rare_classes(settings: TrainSettings) -> SelfTrainingSettings | None:
+def rare_classes(settings: TrainSettings) -> SelfTrainingSettings | None:
+    """The settings of rare class sampling, where the method uses it; None = uniform draws."""
     chosen = settings.self_training
     published = settings.method in ('self_training', 'masked_consistency')
     return chosen if published or chosen.source_only_rare_class_sampling else None

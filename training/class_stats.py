@@ -63,13 +63,31 @@ def class_statistics(
         ValueError: a file is missing, unreadable, of another size, or holds an unknown id.
     """
     fingerprint = _fingerprint(frames)
-    place = hashlib.sha256(str(frames.labels[0].parent.absolute()).encode()).hexdigest()[:16]
-    path = (cache_dir or default_cache_dir()) / f'class_counts_{place}.json'
+    path = _cache_path(frames, cache_dir)
     counts = _read_cache(path, fingerprint)
     if counts is None:
         counts = _count(frames, progress)
         _write_cache(path, fingerprint, frames, counts)
     return ClassStatistics(counts)
+
+
+def keep_statistics(
+    frames: LabelledFrames, statistics: ClassStatistics, cache_dir: Path | None = None
+) -> None:
+    """Store what someone else has counted, so that `class_statistics` finds it.
+
+    Args:
+        frames: the data set; every file must have been found readable and of fitting size.
+        statistics: a row per frame, in their order.
+        cache_dir: as for `class_statistics`.
+    """
+    path = _cache_path(frames, cache_dir)
+    _write_cache(path, _fingerprint(frames), frames, statistics.counts)
+
+
+def _cache_path(frames: LabelledFrames, cache_dir: Path | None) -> Path:
+    place = hashlib.sha256(str(frames.labels[0].parent.absolute()).encode()).hexdigest()[:16]
+    return (cache_dir or default_cache_dir()) / f'class_counts_{place}.json'
 
 
 def _fingerprint(frames: LabelledFrames) -> str:

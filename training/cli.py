@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 COMMANDS = {
     'extract': ('training.extract', 'take images out of rosbag2 bags'),
     'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
+    'doctor': ('training.doctor.command', 'look at data, settings and machine before a training'),
     'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
     'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),

@@ -118,12 +118,23 @@ def open_manifest(folder: Path) -> Iterator[Manifest]:
         yield Manifest(path, file)
 
 
+def read_records(path: Path) -> list[FrameRecord]:
+    """The frames of a manifest, without what an interrupted run left of a last line.
+
+    Raises:
+        ValueError: a line is no frame record.
+    """
+    data = path.read_bytes()
+    whole = data[: data.rfind(b'\n') + 1]
+    return [_parse(path, n, line) for n, line in enumerate(whole.splitlines(), 1) if line]
+
+
 def _read(path: Path) -> list[FrameRecord]:
     data = path.read_bytes()
     whole = data.rfind(b'\n') + 1
     if whole < len(data):
         os.truncate(path, whole)
-    return [_parse(path, n, line) for n, line in enumerate(data[:whole].splitlines(), 1) if line]
+    return read_records(path)
 
 
 def _parse(path: Path, number: int, line: bytes) -> FrameRecord:

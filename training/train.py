@@ -101,7 +101,7 @@ def _value_of(arguments: Sequence[str], option: str) -> str | None:
 def _check_argument_names(arguments: Sequence[str], others: Sequence[str]) -> None:
     known = {*setting_names(), *others, 'config', 'print_config', 'help'}
     for argument in arguments:
-        match = re.match(r'--([\w.]+)', argument)
+        match = re.match(r'--([\w.-]+)', argument)
         if match and match[1] not in known and not match[1].endswith('.help'):
             raise ValueError(unknown_name(match[1]))
 

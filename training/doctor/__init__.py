@@ -1,0 +1,1 @@
+"""What `hrda doctor` looks at before a training: files, classes, scale, leakage, machine."""
