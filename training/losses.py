@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from hrda_core.classes import IGNORE
 from hrda_core.heads import resize
+from hrda_core.runtime import without_autocast
 
 if TYPE_CHECKING:
     from hrda_core.hrda import TrainingOutput
@@ -29,9 +31,48 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None)
         weights: float (B, H, W) or None.
         result: scalar, float32.
     """
-    logits = resize(logits.float(), (labels.shape[-2], labels.shape[-1]))
-    loss = F.cross_entropy(logits, labels.long(), ignore_index=IGNORE, reduction='none')
-    return (loss if weights is None else loss * weights).mean()
+    loss: Tensor = _ResizedCrossEntropy.apply(logits, labels, weights)
+    return loss
+
+
+class _ResizedCrossEntropy(torch.autograd.Function):
+    """Image by image, and the gradient together with the loss.
+
+    What a backward pass would need at full size is then used up at once, and the gradient kept
+    instead is as small as the logits: at crops of 1024 px, stride 4 and 19 classes, 5 MB per
+    image in place of 240 MB.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+        losses, gradients, learns = [], [], ctx.needs_input_grad[0]
+        with without_autocast(logits.device):
+            for i in range(len(labels)):
+                small = logits[i : i + 1].detach().float().requires_grad_(learns)
+                weight = None if weights is None else weights[i : i + 1]
+                with torch.set_grad_enabled(learns):
+                    loss = _summed_cross_entropy(small, labels[i : i + 1], weight)
+                if learns:
+                    gradients += torch.autograd.grad(loss, small)
+                losses.append(loss.detach())
+        if gradients:
+            ctx.save_for_backward(torch.cat(gradients).div_(labels.numel()))
+        ctx.dtype = logits.dtype
+        return torch.stack(losses).sum() / labels.numel()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return (kept * gradients[0]).to(ctx.dtype), None, None
+
+
+def _summed_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    enlarged = resize(logits, (labels.shape[-2], labels.shape[-1]))
+    if weights is None:
+        return F.cross_entropy(enlarged, labels.long(), ignore_index=IGNORE, reduction='sum')
+    loss = F.cross_entropy(enlarged, labels.long(), ignore_index=IGNORE, reduction='none')
+    return (loss * weights).sum()
 
 
 def composite_loss(

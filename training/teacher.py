@@ -40,7 +40,9 @@ def pseudo_labels(logits: Tensor, valid: Tensor, threshold: float) -> PseudoLabe
     Shape:
         logits: (B, C, H, W); valid: (B, H, W), 0 where labels must not count, else 1.
     """
-    probability, labels = torch.softmax(logits.float(), dim=1).max(dim=1)
+    # Image by image: probabilities of all classes at full size are large.
+    best = [torch.softmax(image.float(), dim=1).max(dim=1) for image in logits.split(1)]
+    probability, labels = (torch.cat(parts) for parts in zip(*best, strict=True))
     quality = (probability >= threshold).float().mean()
     return PseudoLabels(labels.to(torch.uint8), quality * valid.float(), quality)
 
@@ -69,8 +71,8 @@ class Teacher:
             return
         self.updates = step + 1
         weight = 1 - ema_alpha(step, self._alpha)
-        for average, current in zip(self.model.parameters(), student.parameters(), strict=True):
-            average.lerp_(current, weight)
+        averages, currents = list(self.model.parameters()), list(student.parameters())
+        torch._foreach_lerp_(averages, currents, weight)
 
     @torch.no_grad()
     def label(self, images: Tensor, valid: Tensor, threshold: float) -> PseudoLabels:

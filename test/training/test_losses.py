@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from hrda_core.classes import IGNORE
 from hrda_core.hrda import TrainingOutput
 from hrda_core.windows import Box
+from training.live_bytes import LiveBytes
 from training.losses import composite_loss, cross_entropy, feature_distance, majority_labels
 
 THINGS = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)
@@ -36,6 +39,39 @@ def test_cross_entropy_counts_ignored_pixels_in_the_mean() -> None:
 def test_cross_entropy_of_half_precision_logits_is_float32() -> None:
     loss = cross_entropy(torch.zeros(1, 3, 2, 2).half(), torch.zeros(1, 4, 4, dtype=torch.uint8))
     assert loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize('weighted', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_cross_entropy_image_by_image_has_the_gradient_of_the_whole(
+    weighted: bool, dtype: torch.dtype
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = (4 * torch.randn(3, 5, 6, 7, generator=generator)).to(dtype).requires_grad_()
+    labels = torch.randint(0, 6, (3, 24, 28), generator=generator).to(torch.uint8)
+    labels[labels == 5] = IGNORE
+    weights = torch.rand(3, 24, 28, generator=generator) if weighted else None
+    enlarged = F.interpolate(logits.float(), size=(24, 28), mode='bilinear')
+    whole = F.cross_entropy(enlarged, labels.long(), reduction='none', ignore_index=IGNORE)
+    expected = (whole if weights is None else whole * weights).mean()
+    (expected_gradient,) = torch.autograd.grad(3 * expected, logits)
+    loss = cross_entropy(logits, labels, weights)
+    (gradient,) = torch.autograd.grad(3 * loss, logits)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert gradient.dtype == dtype
+    assert torch.allclose(gradient, expected_gradient, rtol=1e-5, atol=1e-8)
+
+
+def test_cross_entropy_holds_one_image_at_full_size() -> None:
+    peaks = []
+    for count in (1, 8):
+        with LiveBytes((64,)) as counted:
+            logits = torch.empty(count, 5, 16, 16, device='meta', requires_grad=True)
+            labels = torch.empty(count, 64, 64, device='meta', dtype=torch.uint8)
+            before = counted.live
+            cross_entropy(logits, labels).backward()
+            peaks.append(counted.peak - before)
+    assert peaks[1] < peaks[0] + 3 * 7 * logits[0].numel() * 4
 
 
 def _output() -> TrainingOutput:
