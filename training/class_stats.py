@@ -16,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from training.frames import LabelledFrames
+from training.image_files import thread_count
 from training.transforms import count_labels
 
-FORMAT = 1
+FORMAT = 2
+MAX_REFUSED = 20
+"""Frames that cannot be used after which the others are not looked at any more."""
 Progress = Callable[[int, int], None]
 
 
@@ -91,7 +94,7 @@ def _cache_path(frames: LabelledFrames, cache_dir: Path | None) -> Path:
 
 
 def _fingerprint(frames: LabelledFrames) -> str:
-    digest = hashlib.sha256(json.dumps([FORMAT, frames.label_ids]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, frames.codec.key()]).encode())
     digest.update(json.dumps(frames.classes.to_dict(), sort_keys=True).encode())
     for path in (*frames.images, *frames.labels):
         status = path.stat()
@@ -100,17 +103,40 @@ def _fingerprint(frames: LabelledFrames) -> str:
 
 
 def _count(frames: LabelledFrames, progress: Progress | None) -> npt.NDArray[np.int64]:
-    rows = []
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    rows: list[npt.NDArray[np.int64]] = []
+    refused: dict[int, ValueError] = {}
+    with ThreadPoolExecutor(thread_count()) as pool:
         try:
-            for row in pool.map(partial(_count_frame, frames), range(len(frames))):
+            for index, row in enumerate(pool.map(partial(_try_frame, frames), range(len(frames)))):
+                if isinstance(row, ValueError):
+                    refused[index] = row
+                    if len(refused) >= MAX_REFUSED:
+                        break
+                    continue
                 rows.append(row)
                 if progress is not None:
-                    progress(len(rows), len(frames))
-        except BaseException:
+                    progress(index + 1, len(frames))
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if refused:
+        raise ValueError(_complaint(frames, refused))
     return np.stack(rows)
+
+
+def _complaint(frames: LabelledFrames, refused: dict[int, ValueError]) -> str:
+    first, *others = refused
+    if not others:
+        return str(refused[first])
+    least = 'at least ' if len(refused) >= MAX_REFUSED else ''
+    names = ', '.join(map(frames.name, others))
+    return f'{refused[first]} ({least}{len(others)} more frames cannot be used: {names})'
+
+
+def _try_frame(frames: LabelledFrames, index: int) -> npt.NDArray[np.int64] | ValueError:
+    try:
+        return _count_frame(frames, index)
+    except ValueError as error:
+        return error
 
 
 def _count_frame(frames: LabelledFrames, index: int) -> npt.NDArray[np.int64]:

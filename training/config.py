@@ -327,7 +327,13 @@ def _is_union(hint: Any) -> bool:
 
 
 def _with_absolute_root(data: Any) -> Any:
-    return dataclasses.replace(data, root=_absolute_path(data.root))
+    label_map = getattr(data, 'label_map', None)
+    files = {'label_map': label_map} if label_map and Path(label_map).is_file() else {}
+    return dataclasses.replace(
+        data,
+        root=_absolute_path(data.root),
+        **{name: _absolute_path(file) for name, file in files.items()},
+    )
 
 
 def _absolute_path(path: str) -> str:

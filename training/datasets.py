@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from hrda_core.classes import IGNORE
 from hrda_core.windows import Box
 from training.data_settings import LabelledSettings, TargetSettings
-from training.frames import LabelledFrames, image_size, list_images, read_image
+from training.frames import LabelledFrames, target_images
+from training.image_files import check_images, read_image
 from training.randomness import Stream, step_generator
 from training.sampling import RareClassSampler
 from training.transforms import (
@@ -132,8 +133,7 @@ class TargetDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self.root = Path(settings.root).expanduser()
         self.images = target_images(settings)
-        for path in self.images:
-            image_size(path)
+        check_images(self.images)
         if min(settings.margins) < 0:
             raise ValueError(f'target.margins {settings.margins} must not be negative')
         self._settings = settings
@@ -163,14 +163,6 @@ class TargetDataset(Dataset[dict[str, Any]]):
             'valid': _tensor(pad(valid, self._crop_size, 0)),
             'file': str(path.relative_to(self.root)),
         }
-
-
-def target_images(settings: TargetSettings) -> list[Path]:
-    """The image files of a target, sorted; ValueError where there are none."""
-    remedy = 'check target.root and target.images'
-    if settings.kind == 'bag_images':
-        remedy += ', or take images out of a bag first: hrda extract BAG -o DIR'
-    return list_images(Path(settings.root).expanduser() / settings.images, remedy)
 
 
 def valid_mask(height: int, width: int, margins: tuple[int, int, int, int]) -> Uint8Array:

@@ -1,13 +1,12 @@
 """Score a checkpoint against labelled images: IoU per class and their mean.
 
 Usage: hrda eval X.safetensors --images DIR --labels DIR [--merge truck=car] [--score road,car]
-       [--parts] [--plots DIR]
+       hrda eval X.safetensors --kind cityscapes --root DIR [--split val] [--parts] [--plots DIR]
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from training.calibration import Calibration
 from training.data_settings import ValidationSettings
 from training.progress import Display, displayed
 from training.scores import ConfusionMatrix, Scores
+from training.validation_arguments import add_data_arguments, open_frames, parse_data_settings
 from training.validation_frames import ValidationFrames
 from training.whole_files import write_text
 
@@ -158,28 +158,7 @@ def _percent(value: float) -> str:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `hrda eval`."""
     parser.add_argument('checkpoint', type=str, help='the .safetensors file to score')
-    parser.add_argument('--images', required=True, help='folder of images')
-    parser.add_argument('--labels', required=True, help='folder of label PNGs')
-    parser.add_argument(
-        '--label-suffix', default='', help="text between an image's name and .png in its label's"
-    )
-    parser.add_argument(
-        '--label-ids',
-        choices=['train', 'raw'],
-        default='train',
-        help="train: pixels are class indices, 255 = ignored; raw: mapped by the class set's ids",
-    )
-    parser.add_argument(
-        '--merge',
-        nargs='*',
-        default=[],
-        metavar='A=B',
-        help='count class A as class B, in predictions and labels',
-    )
-    parser.add_argument(
-        '--score', default='', help='class names in the mean, separated by commas; all by default'
-    )
-    parser.add_argument('--limit', type=int, help='score so many images, evenly spread')
+    add_data_arguments(parser)
     parser.add_argument('--json', help='also write the scores to this file')
     parser.add_argument(
         '--plots', metavar='DIR', help='write confusion.png and reliability.png into this folder'
@@ -193,21 +172,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Score, print the table, write the JSON."""
+    settings = parse_data_settings(args)
     segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
-    settings = ValidationSettings(
-        root='.',
-        images=args.images,
-        labels=args.labels,
-        label_suffix=args.label_suffix,
-        label_ids=args.label_ids,
-        limit=args.limit,
-        merge=parse_merge(args.merge),
-        score=[name.strip() for name in args.score.split(',') if name.strip()],
-    )
     if args.parts and not segmenter.model.architecture.multi_resolution:
         raise ValueError(f'--parts: {args.checkpoint} has one resolution only')
     tally = Tally(segmenter.classes, settings.merge, settings.score, parts=args.parts)
-    frames = _open_frames(settings, segmenter.classes)
+    frames = open_frames(settings, segmenter.classes)
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         tally_frames(tally, segmenter, frames, display)
@@ -217,16 +187,6 @@ def run(args: Namespace) -> int:
     if args.plots:
         _write_plots(tally, Path(args.plots))
     return 0
-
-
-def _open_frames(settings: ValidationSettings, classes: ClassSet) -> ValidationFrames:
-    try:
-        return ValidationFrames(settings, classes)
-    except ValueError as error:
-        # What a settings file calls validation.label_suffix is --label-suffix here.
-        text = str(error).replace('validation.root and ', '')
-        text = re.sub(r'validation\.(\w+)', lambda m: '--' + m[1].replace('_', '-'), text)
-        raise ValueError(text) from error
 
 
 def _print(tally: Tally) -> None:
@@ -257,14 +217,3 @@ def _write_plots(tally: Tally, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     plot_confusion(tally.fused, folder / 'confusion.png')
     plot_reliability(tally.calibration, folder / 'reliability.png')
-
-
-def parse_merge(pairs: Sequence[str]) -> dict[str, str]:
-    """Turn `truck=car` pairs into a dict; ValueError names a pair that is none."""
-    merge = {}
-    for pair in pairs:
-        name, equals, target = (part.strip() for part in pair.partition('='))
-        if not (name and equals and target):
-            raise ValueError(f'--merge {pair!r}: expected CLASS=CLASS, such as truck=car')
-        merge[name] = target
-    return merge

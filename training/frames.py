@@ -1,119 +1,55 @@
-"""Finding and reading the image and label files of a data set, with errors that name the file."""
+"""Frames of a data set: which image belongs to which label, and reading both."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
-from hrda_core.classes import IGNORE, ClassSet
-from training.data_settings import LabelledSettings, ValidationSettings
+from hrda_core.classes import ClassSet
+from training.data_kinds import Layout
+from training.data_settings import LabelFileSettings, TargetSettings
+from training.image_files import exclude_images, image_size, list_images, read_image
+from training.label_maps.choice import choose_codec
+from training.label_maps.codecs import LabelCodec
+from training.layouts import FramePlace, find_places, label_files, place_remedy
 
 Uint8Array = npt.NDArray[np.uint8]
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
-ID_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
-"""Pillow's names of pictures with one number per pixel; P has a palette over its numbers."""
-
-
-def list_images(folder: Path, remedy: str, skip_suffix: str = '') -> list[Path]:
-    """All images below a folder, sorted; hidden files and folders are left out.
-
-    Args:
-        folder: searched recursively for .jpg, .jpeg and .png.
-        remedy: what to do about a missing or empty folder, for the error.
-        skip_suffix: leave out .png files whose name ends so (labels among the images).
-
-    Raises:
-        ValueError: the folder is missing or holds no image.
-    """
-    if not folder.is_dir():
-        raise ValueError(f'there is no folder {folder}; {remedy}')
-    found = []
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [
-            Path(directory, name)
-            for name in files
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
-        ]
-    if skip_suffix:
-        found = [path for path in found if not path.name.endswith(f'{skip_suffix}.png')]
-    if not found:
-        raise ValueError(f'{folder} holds no image ({", ".join(IMAGE_SUFFIXES)}); {remedy}')
-    return sorted(found)
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) [px] of an image or label, from its header alone.
-
-    Raises:
-        ValueError: the file is missing or no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
-
-
-def read_image(path: Path) -> Uint8Array:
-    """Read an image as uint8 (H, W, 3) RGB.
-
-    Raises:
-        ValueError: the file is missing, cut off or no image.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise ValueError(f'{path} cannot be read as an image; remove it or copy it again')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def read_ids(path: Path) -> npt.NDArray[np.integer[Any]]:
-    """Read a label file's numbers, uint8 or uint16 (H, W); of a palette picture its indices.
-
-    Raises:
-        ValueError: the file cannot be read, or holds colours instead of one number per pixel.
-    """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ID_MODES:
-                raise ValueError(
-                    f'label {path} is a {image.mode} picture; expected one id per pixel '
-                    '(8 or 16 bit grey, or palette)'
-                )
-            ids = np.asarray(image)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f'label {path} cannot be read: {error}') from error
-    return ids.astype(np.uint8 if ids.dtype.itemsize == 1 else np.uint16)
 
 
 @dataclass(frozen=True)
 class LabelledFrames:
-    """Pairs of image and label files, and how the labels' numbers are meant.
+    """Pairs of image and label files, and how the labels are read.
 
     Attributes:
         root: folder of the data set.
         images: image files, sorted.
         labels: the label file of each image.
-        label_ids: 'train' for class indices, 'raw' for ids that the class set maps.
+        codec: turns label files into train ids.
         classes: the class set.
+        remedy: what to do about a frame that cannot be used.
     """
 
     root: Path
     images: tuple[Path, ...]
     labels: tuple[Path, ...]
-    label_ids: Literal['train', 'raw']
+    codec: LabelCodec
     classes: ClassSet
+    remedy: str = ''
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def part(self, indices: Sequence[int]) -> LabelledFrames:
+        """Some of the frames, in this order."""
+        images = tuple(self.images[index] for index in indices)
+        labels = tuple(self.labels[index] for index in indices)
+        return replace(self, images=images, labels=labels)
 
     def name(self, index: int) -> str:
         """Path of an image below the root."""
@@ -125,18 +61,7 @@ class LabelledFrames:
         Raises:
             ValueError: the label cannot be read or holds an id that is no class.
         """
-        path = self.labels[index]
-        ids = read_ids(path)
-        if self.label_ids == 'raw':
-            return self.classes.encode(ids)
-        wrong = (ids >= len(self.classes)) & (ids != IGNORE)
-        if wrong.any():
-            raise ValueError(
-                f'label {path} holds id {int(ids[wrong].min())}, but class set '
-                f'{self.classes.name!r} has 0..{len(self.classes) - 1} and 255 = ignored; '
-                'name another class set, or set label_ids: raw if these are raw ids'
-            )
-        return ids.astype(np.uint8)
+        return self.codec.read(self.labels[index])
 
     def read(self, index: int) -> tuple[Uint8Array, Uint8Array]:
         """Image uint8 (H, W, 3) RGB and label uint8 (H, W) of a frame.
@@ -157,48 +82,101 @@ class LabelledFrames:
             raise ValueError(
                 f'label {self.labels[index]} is {label[0]}x{label[1]} px, its image '
                 f'{self.images[index]} is {image[0]}x{image[1]} px; both must be of one size'
+                f'{self.remedy}'
             )
 
 
-def find_labelled(
-    settings: LabelledSettings | ValidationSettings, classes: ClassSet, role: str
-) -> LabelledFrames:
+def find_labelled(settings: LabelFileSettings, classes: ClassSet, role: str) -> LabelledFrames:
     """List the frames of a data set and find the label of each.
 
     Args:
         settings: where they are.
-        classes: what the ids mean.
-        role: 'source', 'validation' or the like, the name of the settings in errors.
+        classes: what the labels mean.
+        role: 'source', 'validation', ...: the name of the settings, for errors.
 
     Raises:
-        ValueError: a folder or label file is missing.
+        ValueError: a folder or label file is missing, or the settings fit no data set.
     """
     root = Path(settings.root).expanduser()
-    image_folder, label_folder = root / settings.images, root / settings.labels
-    remedy = f'check {role}.root and {role}.images'
-    images = list_images(image_folder, remedy, settings.label_suffix)
-    if not label_folder.is_dir():
-        raise ValueError(f'there is no folder {label_folder}; check {role}.root and {role}.labels')
-    labels = [
-        label_folder
-        / image.relative_to(image_folder).parent
-        / f'{image.stem}{settings.label_suffix}.png'
-        for image in images
+    layout, places = find_places(settings, root, role)
+    _check_label_folders(places, settings, role)
+    placed = _list_images(settings, root, layout, places, role)
+    options = label_files(settings, layout)
+    found = [
+        [place.label_of(image, layout.image_suffix, files.suffix) for image, place in placed]
+        for files in options
     ]
-    _check_present(images, labels, role)
-    label_ids = 'raw' if getattr(settings, 'kind', '') == 'gta' else settings.label_ids
-    return LabelledFrames(root, tuple(images), tuple(labels), label_ids, classes)
+    missing = [sum(not label.is_file() for label in labels) for labels in found]
+    best = missing.index(min(missing))
+    images = tuple(image for image, _ in placed)
+    if missing[best]:
+        _complain_of_missing(images, found[best], layout.image_suffix, role)
+    codec = choose_codec(settings, options[best], classes, role)
+    remedy = f'; leave the image out with {role}.exclude, or mend the label'
+    return LabelledFrames(root, images, tuple(found[best]), codec, classes, remedy)
 
 
-def _check_present(images: Sequence[Path], labels: Sequence[Path], role: str) -> None:
+def target_images(settings: TargetSettings) -> list[Path]:
+    """List the images of a data set; labels are not looked for.
+
+    Raises:
+        ValueError: a folder is missing or empty, or the settings fit no data set.
+    """
+    root = Path(settings.root).expanduser()
+    layout, places = find_places(settings, root, 'target')
+    return [image for image, _ in _list_images(settings, root, layout, places, 'target')]
+
+
+def _list_images(
+    settings: LabelFileSettings | TargetSettings,
+    root: Path,
+    layout: Layout,
+    places: Sequence[FramePlace],
+    role: str,
+) -> list[tuple[Path, FramePlace]]:
+    remedy = place_remedy(settings, role, 'root', 'images')
+    skip_suffix = getattr(settings, 'label_suffix', None) or ''
+    found = {
+        image: place
+        for place in places
+        for image in list_images(
+            place.images,
+            remedy,
+            skip_suffix,
+            suffix=layout.image_suffix,
+            skip_folder=place.labels,
+        )
+    }
+    kept = exclude_images(list(found), root, settings.exclude, f'{role}.exclude')
+    return [(image, found[image]) for image in kept]
+
+
+def _check_label_folders(
+    places: Sequence[FramePlace], settings: LabelFileSettings, role: str
+) -> None:
+    for place in places:
+        if place.labels is None:
+            raise ValueError(
+                f'kind {settings.kind} has no labels of its own; name their folder in '
+                f'{role}.labels'
+            )
+        if not place.labels.is_dir():
+            remedy = place_remedy(settings, role, 'root', 'labels')
+            raise ValueError(f'there is no folder {place.labels}; {remedy}')
+
+
+def _complain_of_missing(
+    images: Sequence[Path], labels: Sequence[Path], image_suffix: str, role: str
+) -> None:
     missing = [i for i, label in enumerate(labels) if not label.is_file()]
-    if not missing:
-        return
     image, label = images[missing[0]], labels[missing[0]]
     others = f' (and {len(missing) - 1} more)' if len(missing) > 1 else ''
-    alike = sorted(label.parent.glob(f'{image.stem}*.png'))
-    remedy = f'remove the image, or set {role}.labels and {role}.label_suffix'
+    stem = image.stem.removesuffix(image_suffix)
+    alike = sorted(label.parent.glob(f'{glob.escape(stem)}*.png'))
+    remedy = (
+        f'leave the image out with {role}.exclude, or set {role}.labels and {role}.label_suffix'
+    )
     if alike:
-        suffix = alike[0].stem.removeprefix(image.stem)
+        suffix = alike[0].stem.removeprefix(stem)
         remedy = f'{alike[0].name} is there: set {role}.label_suffix to {suffix!r}?'
     raise ValueError(f'image {image} has no label {label}{others}; {remedy}')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hrda_core.classes import ClassSet
+from training.class_stats import Progress, class_statistics
 from training.data_settings import ValidationSettings
 from training.frames import find_labelled
 
@@ -48,6 +50,19 @@ class ValidationFrames:
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    def check_labels(
+        self, cache_dir: Path | None = None, progress: Progress | None = None
+    ) -> None:
+        """Read every label once, so that a wrong one is found now and not when it is scored.
+
+        Args:
+            cache_dir, progress: see `class_statistics`, which remembers what was read.
+
+        Raises:
+            ValueError: a label is unreadable, of another size, or holds an unknown id.
+        """
+        class_statistics(self.frames.part(self._indices), cache_dir, progress)
 
     def __getitem__(self, position: int) -> ValidationFrame:
         index = self._indices[position]

@@ -14,7 +14,7 @@ from PIL import Image
 from hrda_core.classes import CITYSCAPES
 from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
 from training.datasets import SourceDataset, TargetDataset, valid_mask
-from training.frames import read_ids
+from training.label_maps.pixels import read_ids
 from training.labelled_sets import LabelledSet, open_labelled
 from training.loader import make_loader
 from training.methods.settings import SelfTrainingSettings

@@ -18,8 +18,8 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from training.calibration import Calibration
 from training.cli import main
-from training.evaluate import parse_merge
 from training.scores import ConfusionMatrix
+from training.validation_arguments import parse_merge
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
 ROAD, WALL, FENCE, CAR = (CITYSCAPES.index(name) for name in ('road', 'wall', 'fence', 'car'))

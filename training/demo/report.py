@@ -103,7 +103,9 @@ def write_report(output: Path, inputs: ReportInputs, display: Display) -> None:
 
 def _find(inputs: ReportInputs, display: Display) -> Findings:
     segmenters = {title: Segmenter.from_checkpoint(p) for title, p in inputs.models.items()}
-    frames = ValidationSettings('.', str(inputs.images), str(inputs.labels), limit=SCORED_FRAMES)
+    frames = ValidationSettings(
+        '.', images=str(inputs.images), labels=str(inputs.labels), limit=SCORED_FRAMES
+    )
     scores = {}
     for title, segmenter in segmenters.items():
         display.say(f'scoring {title} on {segmenter.description}')

@@ -1,0 +1,138 @@
+"""From label files to train ids: what the numbers in them mean, and what to say of others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hrda_core.classes import IGNORE, ClassSet
+from training.data_kinds import Pixels
+from training.label_maps.pixels import IntArray, color_of, read_ids, read_pixels
+
+Uint8Array = npt.NDArray[np.uint8]
+_UNKNOWN = 256
+Entries = tuple[tuple[int, int], ...]
+"""(id or colour code, train id) of every value that a label may hold."""
+
+
+class LabelCodec(Protocol):
+    """Reads label files of one kind."""
+
+    def read(self, path: Path) -> Uint8Array:
+        """Train ids of a label file, uint8 (H, W), 255 = ignored.
+
+        Raises:
+            ValueError: the file cannot be read or holds a value without a meaning.
+        """
+        ...
+
+    def key(self) -> str:
+        """Text that differs between codecs which read a file differently."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainIds:
+    """Labels whose pixels are class indices, 255 = ignored.
+
+    Attributes:
+        classes: the class set.
+    """
+
+    classes: ClassSet
+
+    def read(self, path: Path) -> Uint8Array:
+        """See `LabelCodec.read`."""
+        ids = read_ids(path)
+        wrong = (ids >= len(self.classes)) & (ids != IGNORE)
+        if wrong.any():
+            raise ValueError(
+                f'label {path} holds id {int(ids[wrong].min())}, but class set '
+                f'{self.classes.name!r} has 0..{len(self.classes) - 1} and 255 = ignored; '
+                'name another class set, set label_ids: raw if these are raw ids, or give a '
+                'label_map'
+            )
+        return ids.astype(np.uint8)
+
+    def key(self) -> str:
+        """See `LabelCodec.key`."""
+        return json.dumps(['train', len(self.classes)])
+
+
+@dataclass(frozen=True)
+class RawIds:
+    """Labels whose pixels are the class set's own raw ids; other ids are ignored.
+
+    Attributes:
+        classes: the class set.
+        pixels: where in the file the id stands.
+    """
+
+    classes: ClassSet
+    pixels: Pixels = 'id'
+
+    def read(self, path: Path) -> Uint8Array:
+        """See `LabelCodec.read`."""
+        return self.classes.encode(read_pixels(path, self.pixels))
+
+    def key(self) -> str:
+        """See `LabelCodec.key`."""
+        return json.dumps(['raw', self.pixels, self.classes.raw_ids])
+
+
+@dataclass(frozen=True)
+class MappedLabels:
+    """Labels whose pixels are looked up in a table.
+
+    Attributes:
+        name: of the table, for errors.
+        pixels: what the pixels are.
+        entries: the table; 255 = ignored.
+        remedy: what to do about a value that is not in the table; '' = such are ignored.
+    """
+
+    name: str
+    pixels: Pixels
+    entries: Entries
+    remedy: str = ''
+
+    def read(self, path: Path) -> Uint8Array:
+        """See `LabelCodec.read`."""
+        values = read_pixels(path, self.pixels)
+        train_ids = np.take(_table(self.entries, self.pixels, bool(self.remedy)), values)
+        unknown = train_ids == _UNKNOWN
+        if unknown.any():
+            raise ValueError(f'label {path} {self._describe(values[unknown])}; {self.remedy}')
+        return train_ids.astype(np.uint8)
+
+    def key(self) -> str:
+        """See `LabelCodec.key`."""
+        return json.dumps([self.pixels, self.entries, bool(self.remedy)])
+
+    def _describe(self, values: IntArray) -> str:
+        found, counts = np.unique(values, return_counts=True)
+        most = int(counts.argmax())
+        value = int(found[most])
+        shown = f'colour {color_of(value)}' if self.pixels == 'color' else f'id {value}'
+        others = f' and {len(found) - 1} more such values' if len(found) > 1 else ''
+        return (
+            f'holds {shown} in {int(counts[most])} pixels{others}, '
+            f'which label map {self.name!r} does not list'
+        )
+
+
+@lru_cache(maxsize=8)
+def _table(entries: Entries, pixels: Pixels, strict: bool) -> npt.NDArray[np.uint16]:
+    # Kept here and not in the codec: a table over all colours has 32 MB, too much to be copied
+    # into every process that loads frames.
+    size = 1 << 24 if pixels == 'color' else 1 << 16
+    table = np.full(size, _UNKNOWN if strict else IGNORE, np.uint16)
+    for value, train_id in entries:
+        table[value] = train_id
+    return table
