@@ -15,6 +15,7 @@ from hrda_core.encoder_weights import load_encoder_weights
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import Runtime, choose_runtime
 from hrda_core.segmenter import Segmenter
+from training.class_stats import Progress
 from training.config import ModelSettings, TrainSettings
 from training.datasets import SourceDataset, TargetDataset
 from training.evaluate import evaluate_frames
@@ -184,20 +185,24 @@ def start_student(student: HRDA, path: str) -> str:
 def _open_source(
     settings: TrainSettings, classes: ClassSet, display: Display
 ) -> SourceDataset | MixedSources:
-    def show(done: int, total: int) -> None:
-        if done == 1:
-            display.begin('counting classes', total)
-        display.advance(done)
-
     return open_labelled(
         labelled_sets(settings),
         classes,
         crop_size=settings.crop_size or settings.model.context_size,
         seed=settings.loop.seed,
         rare=rare_classes(settings),
-        progress=show,
+        progress=_counter(display, 'counting classes'),
         fill=_mean_colour(settings.model),
     )
+
+
+def _counter(display: Display, title: str) -> Progress:
+    def show(done: int, total: int) -> None:
+        if done == 1:
+            display.begin(title, total)
+        display.advance(done)
+
+    return show
 
 
 def rare_classes(settings: TrainSettings) -> SelfTrainingSettings | None:
@@ -220,6 +225,7 @@ def _evaluation(
     if validation is None:
         return _target_evaluation(settings, method, runtime, display)
     frames = ValidationFrames(validation, model.classes)
+    frames.check_labels(progress=_counter(display, 'checking validation labels'))
     ConfusionMatrix(model.classes, validation.merge, validation.score)
 
     def evaluate() -> Scores:

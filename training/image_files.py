@@ -155,9 +155,12 @@ def read_image(path: Path) -> Uint8Array:
 
 
 def _check_whole(file: BinaryIO) -> None:
-    """Raise ValueError if a JPEG or PNG is cut off; reads its last bytes, and all if in doubt."""
+    """Raise ValueError if a file is cut off; reads its last bytes, and all if in doubt."""
     file.seek(0)
-    end = _ENDS.get(file.read(3))
+    start = file.read(3)
+    if not start:
+        raise ValueError('it is empty')
+    end = _ENDS.get(start)
     if end is None:
         return  # another format: the decoder decides
     size = file.seek(0, os.SEEK_END)

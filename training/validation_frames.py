@@ -57,7 +57,8 @@ class ValidationFrames:
         """Read every label once, so that a wrong one is found now and not when it is scored.
 
         Args:
-            cache_dir, progress: see `class_statistics`, which remembers what was read.
+            cache_dir: see `class_statistics`, which remembers what was read.
+            progress: called with (frames done, all frames).
 
         Raises:
             ValueError: a label is unreadable, of another size, or holds an unknown id.

@@ -18,8 +18,10 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from training.calibration import Calibration
 from training.cli import main
+from training.data_settings import ValidationSettings
 from training.scores import ConfusionMatrix
-from training.validation_arguments import parse_merge
+from training.validation_arguments import open_frames, parse_merge
+from training.validation_frames import ValidationFrames
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
 ROAD, WALL, FENCE, CAR = (CITYSCAPES.index(name) for name in ('road', 'wall', 'fence', 'car'))
@@ -214,3 +216,37 @@ def test_eval_of_a_missing_checkpoint_is_one_sentence(
     arguments = ['--images', str(tmp_path), '--labels', str(tmp_path)]
     assert main(['eval', str(tmp_path / 'none.safetensors'), *arguments]) == 1
     assert 'none.safetensors: no such file' in capsys.readouterr().err
+
+
+def test_eval_of_a_data_set_as_downloaded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
+    checkpoint, out = tmp_path / 'm.safetensors', tmp_path / 'scores.json'
+    save_model(checkpoint, HRDA(small, CITYSCAPES), step=3)
+    image = tmp_path / 'data/leftImg8bit/val/ulm/ulm_1_leftImg8bit.png'
+    label = tmp_path / 'data/gtFine/val/ulm/ulm_1_gtFine_labelIds.png'
+    for path, pixels in ((image, (64, 64, 3)), (label, (64, 64))):
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), np.full(pixels, 26, np.uint8))
+    data = ['--kind', 'cityscapes', '--root', str(tmp_path / 'data'), '--split', 'val']
+    assert main(['eval', str(checkpoint), *data, '--device', 'cpu', '--json', str(out)]) == 0
+    assert json.loads(out.read_text())['classes']['car']['pixels'] == 64 * 64
+
+
+def test_eval_without_data_says_what_to_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['eval', 'm.safetensors', '--images', 'x']) == 1
+    assert '--kind and --root' in capsys.readouterr().err
+
+
+def test_eval_names_its_own_arguments(tmp_path: Path) -> None:
+    settings = ValidationSettings(str(tmp_path), kind='cityscapes')
+    with pytest.raises(ValueError, match=r'check --root and --images'):
+        open_frames(settings, CITYSCAPES)
+
+
+def test_wrong_validation_labels_are_found_before_they_are_scored(tmp_path: Path) -> None:
+    tiny_run.write_frames(tmp_path / 'data', 2, 0)
+    cv2.imwrite(str(tmp_path / 'data/labels/01.png'), np.full((80, 96), 99, np.uint8))
+    frames = ValidationFrames(ValidationSettings(str(tmp_path / 'data')), CITYSCAPES)
+    with pytest.raises(ValueError, match=r'01\.png holds id 99'):
+        frames.check_labels(tmp_path / 'cache')

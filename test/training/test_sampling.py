@@ -125,3 +125,30 @@ def test_an_unwritable_cache_does_not_stop_the_count(
     blocked.write_text('')
     statistics = class_statistics(_frames(write_frames(_two_frames())), blocked)
     assert statistics.counts.sum() == 72
+
+
+def test_all_frames_that_cannot_be_used_are_named_at_once(
+    write_frames: WriteFrames, tmp_path: Path
+) -> None:
+    root = write_frames([*_two_frames(), *_two_frames()])
+    for number in (1, 3):
+        path = root / 'labels' / f'{number:03}.png'
+        Image.fromarray(np.zeros((4, 8), np.uint8)).save(path)
+    frames = _frames(root)
+    with pytest.raises(
+        ValueError, match=r'001\.png is 8x4 px, .*source\.exclude.*1 more frames .*images/003\.png'
+    ):
+        class_statistics(frames, tmp_path / 'cache')
+
+
+def test_counts_of_another_label_map_are_not_reused(
+    write_frames: WriteFrames, tmp_path: Path
+) -> None:
+    root, counted = write_frames(_two_frames()), []
+    for others in ('car', 'road'):
+        table = root / 'map.yaml'
+        table.write_text(f'others: ignore\nlabels: [{{id: 0, class: {others}}}]')
+        settings = SourceSettings(str(root), label_map=str(table))
+        frames = find_labelled(settings, CITYSCAPES, 'source')
+        counted.append(class_statistics(frames, tmp_path / 'cache').counts[1])
+    assert [row.argmax() for row in counted] == [13, 0]

@@ -180,19 +180,22 @@ def _report_ids(frames: FrameSet, facts: Facts, findings: Findings) -> None:
     if pixels:
         total = sum(e.label_size[0] * e.label_size[1] for e in facts if e.label_size) or 1
         files = _select(frames, facts, lambda each: bool(each.strange_ids), True)
-        raw = frames.labelled.label_ids == 'raw'
-        add = findings.note if raw else findings.error
-        named = ', '.join(f'{i} ({n} px)' for i, n in pixels.most_common(12))
+        codec = frames.labelled.codec
+        add = findings.note if codec.tolerant else findings.error
+        named = ', '.join(f'{codec.show(i)} ({n} px)' for i, n in pixels.most_common(12))
         add(
             frames.role,
             f'{amount(len(files), "label")} with ids that are no class of '
             f'{frames.labelled.classes.name}: '
             + named
-            + (f'; they are ignored, {sum(pixels.values()) / total:.1%} of all' if raw else ''),
-            'fine if these things are meant to be ignored; else add the ids to the class set'
-            if raw
-            else f'name another class set, or set {frames.role}.label_ids: raw if these are raw '
-            'ids',
+            + (
+                f'; they are ignored, {sum(pixels.values()) / total:.1%} of all'
+                if codec.tolerant
+                else ''
+            ),
+            f'fine if these things are meant to be ignored; else {codec.remedy}'
+            if codec.tolerant
+            else codec.remedy,
             files,
         )
     share = ignored_share(facts)

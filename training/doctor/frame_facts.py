@@ -19,7 +19,8 @@ from hrda_core.classes import IGNORE
 from hrda_core.image_codec import decode_bytes
 from hrda_core.image_headers import inspect_image
 from training.doctor.frame_sets import FrameSet
-from training.frames import LabelledFrames, image_size, read_ids
+from training.frames import LabelledFrames
+from training.image_files import image_size
 from training.progress import Display
 from training.transforms import count_labels
 
@@ -180,7 +181,7 @@ def _label(frames: LabelledFrames, index: int) -> dict[str, object]:
         return {'label_error': str(error), 'strange_ids': _strange_ids(frames, index)}
     counts = count_labels(label)
     known = np.append(counts[: len(frames.classes)], counts[IGNORE])
-    strange = _strange_ids(frames, index) if frames.label_ids == 'raw' else {}
+    strange = _strange_ids(frames, index) if frames.codec.tolerant else {}
     return {
         'label_size': (label.shape[1], label.shape[0]),
         'counts': known,
@@ -191,14 +192,9 @@ def _label(frames: LabelledFrames, index: int) -> dict[str, object]:
 def _strange_ids(frames: LabelledFrames, index: int) -> dict[int, int]:
     """Ids of a label file that are no class, with their pixels; none where it is unreadable."""
     try:
-        ids, pixels = np.unique(read_ids(frames.labels[index]), return_counts=True)
+        return frames.codec.strange(frames.labels[index])
     except ValueError:
         return {}
-    if frames.label_ids == 'raw':
-        strange = frames.classes.encode(ids) == IGNORE
-    else:
-        strange = (ids >= len(frames.classes)) & (ids != IGNORE)
-    return {int(i): int(n) for i, n in zip(ids[strange], pixels[strange], strict=True)}
 
 
 def readable(facts: Iterable[FrameFacts]) -> list[int]:

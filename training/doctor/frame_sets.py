@@ -9,9 +9,8 @@ from pathlib import Path
 
 from hrda_core.classes import ClassSet
 from training.config import TrainSettings
-from training.datasets import target_images
 from training.doctor.findings import Findings
-from training.frames import LabelledFrames, find_labelled
+from training.frames import LabelledFrames, find_labelled, target_images
 from training.labelled_sets import labelled_sets
 
 

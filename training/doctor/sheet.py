@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hrda_core.classes import ClassSet
 from hrda_core.overlay import blend
 from training.doctor.frame_sets import FrameSet
-from training.frames import read_image
+from training.image_files import read_image
 
 COLUMNS = 6
 TILE = 248

@@ -22,7 +22,18 @@ Entries = tuple[tuple[int, int], ...]
 
 
 class LabelCodec(Protocol):
-    """Reads label files of one kind."""
+    """Reads label files of one kind.
+
+    Attributes:
+        tolerant: whether values without a meaning are ignored, instead of being an error.
+        remedy: what to do about such values.
+    """
+
+    @property
+    def tolerant(self) -> bool: ...  # noqa: D102
+
+    @property
+    def remedy(self) -> str: ...  # noqa: D102
 
     def read(self, path: Path) -> Uint8Array:
         """Train ids of a label file, uint8 (H, W), 255 = ignored.
@@ -30,6 +41,18 @@ class LabelCodec(Protocol):
         Raises:
             ValueError: the file cannot be read or holds a value without a meaning.
         """
+        ...
+
+    def strange(self, path: Path) -> dict[int, int]:
+        """Values of a label file that have no meaning → how many pixels have them.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        ...
+
+    def show(self, value: int) -> str:
+        """A value of a label file in words."""
         ...
 
     def key(self) -> str:
@@ -46,19 +69,32 @@ class TrainIds:
     """
 
     classes: ClassSet
+    tolerant = False
+    remedy = 'name another class set, set label_ids: raw if these are raw ids, or give a label_map'
 
     def read(self, path: Path) -> Uint8Array:
         """See `LabelCodec.read`."""
         ids = read_ids(path)
-        wrong = (ids >= len(self.classes)) & (ids != IGNORE)
+        wrong = self._wrong(ids)
         if wrong.any():
             raise ValueError(
                 f'label {path} holds id {int(ids[wrong].min())}, but class set '
                 f'{self.classes.name!r} has 0..{len(self.classes) - 1} and 255 = ignored; '
-                'name another class set, set label_ids: raw if these are raw ids, or give a '
-                'label_map'
+                f'{self.remedy}'
             )
         return ids.astype(np.uint8)
+
+    def strange(self, path: Path) -> dict[int, int]:
+        """See `LabelCodec.strange`."""
+        ids = read_ids(path)
+        return _count(ids[self._wrong(ids)])
+
+    def show(self, value: int) -> str:
+        """See `LabelCodec.show`."""
+        return str(value)
+
+    def _wrong(self, ids: IntArray) -> npt.NDArray[np.bool_]:
+        return (ids >= len(self.classes)) & (ids != IGNORE)
 
     def key(self) -> str:
         """See `LabelCodec.key`."""
@@ -76,10 +112,21 @@ class RawIds:
 
     classes: ClassSet
     pixels: Pixels = 'id'
+    tolerant = True
+    remedy = 'add the ids to the class set'
 
     def read(self, path: Path) -> Uint8Array:
         """See `LabelCodec.read`."""
         return self.classes.encode(read_pixels(path, self.pixels))
+
+    def strange(self, path: Path) -> dict[int, int]:
+        """See `LabelCodec.strange`."""
+        ids = read_pixels(path, self.pixels)
+        return _count(ids[self.classes.encode(ids) == IGNORE])
+
+    def show(self, value: int) -> str:
+        """See `LabelCodec.show`."""
+        return str(value)
 
     def key(self) -> str:
         """See `LabelCodec.key`."""
@@ -94,45 +141,62 @@ class MappedLabels:
         name: of the table, for errors.
         pixels: what the pixels are.
         entries: the table; 255 = ignored.
-        remedy: what to do about a value that is not in the table; '' = such are ignored.
+        remedy: what to do about a value that is not in the table.
+        tolerant: whether such values are ignored.
     """
 
     name: str
     pixels: Pixels
     entries: Entries
-    remedy: str = ''
+    remedy: str
+    tolerant: bool = False
 
     def read(self, path: Path) -> Uint8Array:
         """See `LabelCodec.read`."""
         values = read_pixels(path, self.pixels)
-        train_ids = np.take(_table(self.entries, self.pixels, bool(self.remedy)), values)
+        train_ids = np.take(_table(self.entries, self.pixels), values)
         unknown = train_ids == _UNKNOWN
         if unknown.any():
-            raise ValueError(f'label {path} {self._describe(values[unknown])}; {self.remedy}')
+            if not self.tolerant:
+                raise ValueError(f'label {path} {self._describe(values[unknown])}; {self.remedy}')
+            train_ids[unknown] = IGNORE
         return train_ids.astype(np.uint8)
+
+    def strange(self, path: Path) -> dict[int, int]:
+        """See `LabelCodec.strange`."""
+        values = read_pixels(path, self.pixels)
+        return _count(values[np.take(_table(self.entries, self.pixels), values) == _UNKNOWN])
+
+    def show(self, value: int) -> str:
+        """See `LabelCodec.show`."""
+        return str(color_of(value)) if self.pixels == 'color' else str(value)
 
     def key(self) -> str:
         """See `LabelCodec.key`."""
-        return json.dumps([self.pixels, self.entries, bool(self.remedy)])
+        return json.dumps([self.pixels, self.entries, self.tolerant])
 
     def _describe(self, values: IntArray) -> str:
-        found, counts = np.unique(values, return_counts=True)
-        most = int(counts.argmax())
-        value = int(found[most])
-        shown = f'colour {color_of(value)}' if self.pixels == 'color' else f'id {value}'
-        others = f' and {len(found) - 1} more such values' if len(found) > 1 else ''
+        counts = _count(values)
+        value = max(counts, key=counts.__getitem__)
+        kind = 'colour' if self.pixels == 'color' else 'id'
+        others = f' and {len(counts) - 1} more such values' if len(counts) > 1 else ''
         return (
-            f'holds {shown} in {int(counts[most])} pixels{others}, '
+            f'holds {kind} {self.show(value)} in {counts[value]} pixels{others}, '
             f'which label map {self.name!r} does not list'
         )
 
 
+def _count(values: IntArray) -> dict[int, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return {int(value): int(count) for value, count in zip(found, counts, strict=True)}
+
+
 @lru_cache(maxsize=8)
-def _table(entries: Entries, pixels: Pixels, strict: bool) -> npt.NDArray[np.uint16]:
+def _table(entries: Entries, pixels: Pixels) -> npt.NDArray[np.uint16]:
     # Kept here and not in the codec: a table over all colours has 32 MB, too much to be copied
     # into every process that loads frames.
     size = 1 << 24 if pixels == 'color' else 1 << 16
-    table = np.full(size, _UNKNOWN if strict else IGNORE, np.uint16)
+    table = np.full(size, _UNKNOWN, np.uint16)
     for value, train_id in entries:
         table[value] = train_id
     return table

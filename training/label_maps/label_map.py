@@ -121,7 +121,8 @@ class LabelMap:
             self.name,
             pixels,
             tuple(sorted(entries.items())),
-            remedy if self.others == 'error' else '',
+            remedy,
+            tolerant=self.others == 'ignore',
         )
 
     def _train_id(self, name: str | None, classes: ClassSet) -> int:
