@@ -39,12 +39,22 @@ RUN_ONLY = ('resume', 'overwrite')
 def add_arguments(parser: CommandParser) -> None:
     """Declare the arguments of `hrda train`."""
     parser.usage = 'hrda train CONFIG.yaml [--any.setting=VALUE ...] | hrda train --resume RUN'
-    parser.add_argument('--config', action='config', help='settings file; also as first argument')
     parser.add_argument('--resume', metavar='RUN', help='go on with the run in this folder')
     parser.add_argument(
         '--overwrite', action='store_true', help='delete the run in the output folder first'
     )
-    parser.not_settings = RUN_ONLY
+    add_settings(parser, RUN_ONLY)
+
+
+def add_settings(parser: CommandParser, others: tuple[str, ...]) -> None:
+    """Declare the settings of a run.
+
+    Args:
+        parser: of a command that takes them.
+        others: the command's arguments that are no settings.
+    """
+    parser.add_argument('--config', action='config', help='settings file; also as first argument')
+    parser.not_settings = others
     parser.optional_groups = optional_groups()
     parser.add_class_arguments(TrainSettings, nested_key=None)
 

@@ -18,11 +18,11 @@ from jsonargparse import Namespace
 
 from training import train
 from training.cli import CommandParser
-from training.config import TrainSettings, absolute
+from training.config import absolute
 from training.progress import displayed
 
 DOCTOR_ONLY = ('report', 'quick', 'no_time', 'no-time')
-"""Arguments that say what to look at and are no settings of a run."""
+"""Arguments that say what to look at and are no settings of a run, in all spellings."""
 
 prepare_argv = partial(train.prepare_argv, others=DOCTOR_ONLY)
 
@@ -30,7 +30,6 @@ prepare_argv = partial(train.prepare_argv, others=DOCTOR_ONLY)
 def add_arguments(parser: CommandParser) -> None:
     """Declare the arguments of `hrda doctor`."""
     parser.usage = 'hrda doctor CONFIG.yaml [--any.setting=VALUE ...] [--report DIR] [--quick]'
-    parser.add_argument('--config', action='config', help='settings file; also as first argument')
     parser.add_argument(
         '--report', metavar='DIR', help='folder of the report (default: OUTPUT.doctor)'
     )
@@ -42,8 +41,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         '--no-time', action='store_true', help='take no steps to time them (at most a minute)'
     )
-    parser.not_settings = DOCTOR_ONLY
-    parser.add_class_arguments(TrainSettings, nested_key=None)
+    train.add_settings(parser, DOCTOR_ONLY)
 
 
 def run(args: Namespace) -> int:
