@@ -12,7 +12,15 @@ from tiny_run import tiny_settings, write_config, write_data
 
 from hrda_core.classes import CITYSCAPES
 from training.cli import main
+from training.doctor import memory
 from training.doctor.sheet import Row, Tile, contact_sheet
+from training.memory import MemoryEstimate
+
+
+@pytest.fixture
+def no_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the estimate of memory, which takes seconds and has tests of its own."""
+    monkeypatch.setattr(memory, 'estimate', lambda _: MemoryEstimate('cpu', *[0] * 8))
 
 
 @pytest.fixture
@@ -35,19 +43,21 @@ def test_good_settings(config: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert report['errors'] == 0
     assert set(report['sets']) == {'source', 'target', 'validation'}
     assert report['speed']['steps'] >= 1 and report['speed']['step_s'] > 0
-    assert {'network', 'disk', 'device', 'time'} <= set(report['estimates'])
+    assert {'network', 'disk', 'device', 'memory', 'time'} <= set(report['estimates'])
     with Image.open(folder / 'contact_sheet.png') as sheet:
         assert sheet.width > 1000 and sheet.height > 800
     assert 'contact_sheet.png' in (folder / 'report.html').read_text()
     assert not (tmp_path / 'run').exists()
 
 
+@pytest.mark.usefixtures('no_estimate')
 def test_what_was_counted_needs_no_counting_in_training(config: Path, tmp_path: Path) -> None:
     assert main(['doctor', str(config), '--no-time']) == 0
     assert _report(tmp_path / 'run.doctor')['speed'] is None
     assert list((tmp_path / 'cache' / 'hrda_ros').glob('class_counts_*.json'))
 
 
+@pytest.mark.usefixtures('no_estimate')
 def test_errors_give_code_1_and_stop_nothing(config: Path, tmp_path: Path) -> None:
     data = tmp_path / 'data'
     (data / 'source' / 'images' / '01.png').write_bytes(b'')
@@ -60,6 +70,7 @@ def test_errors_give_code_1_and_stop_nothing(config: Path, tmp_path: Path) -> No
     assert (tmp_path / 'r' / 'contact_sheet.png').is_file()
 
 
+@pytest.mark.usefixtures('no_estimate')
 def test_quick_reads_headers_alone(config: Path, tmp_path: Path) -> None:
     assert main(['doctor', str(config), '--quick', '--no-time']) == 0
     report = _report(tmp_path / 'run.doctor')
@@ -76,6 +87,7 @@ def test_unknown_settings_are_refused(config: Path, capsys: pytest.CaptureFixtur
     assert 'did you mean loop.iterations?' in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures('no_estimate')
 def test_few_labels_and_more_sources_are_looked_at(config: Path, tmp_path: Path) -> None:
     data = tmp_path / 'data'
     more = [

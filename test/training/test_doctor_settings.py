@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from settings_parser import parse
 from tiny_run import tiny_settings, write_config
 
 from hrda_core.classes import CITYSCAPES
+from hrda_core.runtime import choose_runtime
 from training.class_stats import ClassStatistics
 from training.config import TrainSettings
+from training.doctor import memory
 from training.doctor.class_table import ClassRow, class_table, report_classes
 from training.doctor.colours import Colours, colour_gap, colours_of, report_colours
 from training.doctor.findings import Finding, Findings
@@ -23,6 +26,7 @@ from training.doctor.machine import report_disk, report_machine
 from training.doctor.network import inspect_network
 from training.doctor.scale import report_scale
 from training.doctor.speed import Loaded, Speed, report_speed
+from training.memory import MemoryEstimate
 
 
 def _settings(tmp_path: Path, **changes: Any) -> TrainSettings:
@@ -227,6 +231,24 @@ def test_more_loaders_than_cores_are_told(tmp_path: Path) -> None:
     findings = Findings()
     report_machine(_settings(tmp_path, loop__workers=500), findings)
     assert ('warning', 'loop.workers') in _areas(findings)
+
+
+@pytest.mark.parametrize(('free', 'fits'), [(10**12, True), (10**6, False), (None, True)])
+def test_memory_is_held_against_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int | None, fits: bool
+) -> None:
+    monkeypatch.setattr(memory, 'free_bytes', lambda _: free)
+    parts = {field.name: 10**8 for field in dataclasses.fields(MemoryEstimate)}
+    monkeypatch.setattr(memory, 'estimate', lambda _: MemoryEstimate(**parts | {'device': 'cpu'}))
+    findings = Findings()
+    text, fitted = memory.report_memory(_settings(tmp_path), choose_runtime('cpu'), findings)
+    assert text.startswith('about ') and fitted == fits
+    assert _areas(findings) == ([] if fits else [('warning', 'memory')])
+
+
+def test_free_memory_of_this_machine_is_known() -> None:
+    free = memory.free_bytes(torch.device('cpu'))
+    assert free is None or free > 10**6
 
 
 @pytest.mark.parametrize(

@@ -59,13 +59,15 @@ def nearest(
     columns = _signs(second).T
     places, distances = [], []
     for start in range(0, len(first), BLOCK):
-        rows = _signs(first[start : start + BLOCK])
-        distance = (bits - rows @ columns) / 2
+        end = min(start + BLOCK, len(first))
+        agreement = _signs(first[start:end]) @ (columns[:, :end] if earlier else columns)
         if earlier:
-            position = np.arange(start, start + len(rows))[:, None]
-            distance[np.arange(len(second))[None] >= position] = bits + 1
-        places.append(distance.argmin(axis=1))
-        distances.append(distance.min(axis=1).astype(np.intp))
+            own = agreement[:, start:]
+            own[np.triu_indices(len(own))] = -bits - 2
+        place = agreement.argmax(axis=1)
+        best = np.take_along_axis(agreement, place[:, None], axis=1)[:, 0]
+        places.append(place)
+        distances.append(((bits - best) / 2).astype(np.intp))
     empty = np.zeros(0, np.intp)
     return np.concatenate([empty, *places]), np.concatenate([empty, *distances])
 

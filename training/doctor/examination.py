@@ -17,6 +17,7 @@ from training.doctor.findings import Findings
 from training.doctor.frame_facts import examine_set
 from training.doctor.frame_sets import find_sets, learnt
 from training.doctor.machine import report_disk, report_machine
+from training.doctor.memory import report_memory
 from training.doctor.network import Network, inspect_network
 from training.doctor.report import Diagnosis
 from training.doctor.scale import fitted, report_scale, usual_size
@@ -55,8 +56,10 @@ def examine(
     if network is not None:
         _estimate_sizes(diagnosis, network)
     loaded = _first_batches(diagnosis, classes, display)
-    if timed and loaded is not None and network is not None and runtime is not None:
-        _estimate_time(diagnosis, network, runtime, loaded, display)
+    if network is not None and runtime is not None:
+        fits = _estimate_memory(diagnosis, runtime, display)
+        if timed and fits and loaded is not None:
+            _estimate_time(diagnosis, network, runtime, loaded, display)
     diagnosis.sheet = _sheet(diagnosis, classes, loaded)
     return diagnosis
 
@@ -106,6 +109,16 @@ def _estimate_sizes(diagnosis: Diagnosis, network: Network) -> None:
     )
 
 
+def _estimate_memory(diagnosis: Diagnosis, runtime: Runtime, display: Display) -> bool:
+    diagnosis.estimates['device'] = runtime.reason
+    display.say('estimating memory')
+    with diagnosis.findings.kept('memory'):
+        text, fits = report_memory(diagnosis.settings, runtime, diagnosis.findings)
+        diagnosis.estimates['memory'] = text
+        return fits
+    return False
+
+
 def _first_batches(diagnosis: Diagnosis, classes: ClassSet, display: Display) -> Loaded | None:
     if diagnosis.findings.count('error'):
         diagnosis.findings.note('crops', 'no crops and no time, since there are errors')
@@ -119,7 +132,6 @@ def _estimate_time(
     diagnosis: Diagnosis, network: Network, runtime: Runtime, loaded: Loaded, display: Display
 ) -> None:
     settings = diagnosis.settings
-    diagnosis.estimates['device'] = runtime.reason
     with diagnosis.findings.kept('time', 'choose a smaller loop.batch_size or model.context_size'):
         speed = estimate_speed(network.method, settings, runtime, loaded, display)
         diagnosis.speed = speed
