@@ -65,8 +65,10 @@ class Explanation(NamedTuple):
 class _Mean:
     """Sum of overlapping maps on a canvas, and their mean."""
 
-    def __init__(self, channels: int, plan: WindowPlan, device: torch.device) -> None:
-        self._sum = torch.zeros(1, channels, plan.height, plan.width, device=device)
+    def __init__(
+        self, channels: int, plan: WindowPlan, device: torch.device, images: int = 1
+    ) -> None:
+        self._sum = torch.zeros(images, channels, plan.height, plan.width, device=device)
         self._count = torch.zeros(1, 1, plan.height, plan.width, device=device)
 
     def add(self, maps: Tensor, box: Box) -> None:
@@ -76,8 +78,37 @@ class _Mean:
         self._count[where] += 1
 
     def result(self) -> Tensor:
-        """The mean, (1, channels, H, W)."""
+        """The mean, (images, channels, H, W)."""
         return self._sum.div_(self._count)
+
+
+@torch.no_grad()
+def batch_logits(model: HRDA, images: Tensor) -> Tensor:
+    """Fused logits of a batch, from the windows that the architecture plans for one image.
+
+    Shape:
+        images: normalised float (B, 3, H, W) at the scale of the network; result: float32
+        (B, C, H, W).
+    """
+    count, _, height, width = images.shape
+    plan = plan_windows(*padded_size(height, width, model.architecture), model.architecture)
+    mean = _Mean(len(model.classes), plan, images.device, count)
+    batch = _windows_at_once(plan, images.device, count)
+    for box, crop in model.predict_crops(_padded(images, plan), plan, batch):
+        mean.add(crop.fused, box)
+    return mean.result()[..., :height, :width]
+
+
+def _padded(images: Tensor, plan: WindowPlan) -> Tensor:
+    """Fill up to the size of the plan; repeating the border invents no edge, unlike a constant."""
+    padding = (0, plan.width - images.shape[-1], 0, plan.height - images.shape[-2])
+    return F.pad(images, padding, mode='replicate')
+
+
+def _windows_at_once(plan: WindowPlan, device: torch.device, images: int = 1) -> int:
+    box = plan.windows[0] if plan.windows else plan.contexts[0]
+    limit = BATCH_PIXELS.get(device.type, BATCH_PIXELS['cuda'])
+    return max(limit // (box.height * box.width * images), 1)
 
 
 class Segmenter:
@@ -195,14 +226,10 @@ class Segmenter:
             prepared = resize(prepared, (size[0], size[1]))
         height, width = prepared.shape[-2:]
         plan = plan_windows(*padded_size(height, width, architecture), architecture)
-        padding = (0, plan.width - width, 0, plan.height - height)
-        # Repeating the border invents no edge, unlike a constant.
-        return F.pad(self.model.normalise(prepared), padding, mode='replicate'), plan
+        return _padded(self.model.normalise(prepared), plan), plan
 
     def _crops(self, prepared: Tensor, plan: WindowPlan) -> Iterator[tuple[Box, CropPrediction]]:
-        box = plan.windows[0] if plan.windows else plan.contexts[0]
-        limit = BATCH_PIXELS[self._runtime.device.type]
-        batch = max(limit // (box.height * box.width), 1)
+        batch = _windows_at_once(plan, self._runtime.device)
         with self._runtime.autocast():
             yield from self.model.predict_crops(prepared, plan, batch)
 

@@ -34,14 +34,14 @@ from training.validation_frames import ValidationFrames
 
 
 class Batches:
-    """The batches of a run: source frames, and target frames where there are any."""
+    """The batches of a run: source frames and target frames, where there are any."""
 
     def __init__(self, settings: TrainSettings, classes: ClassSet, pin: bool, display: Display):
         self._loop, self._pin = settings.loop, pin
         self._cut = settings.model.context_size if settings.crop_size is not None else None
-        self._sets: dict[str, SourceDataset | MixedSources | TargetDataset] = {
-            'source': _open_source(settings, classes, display)
-        }
+        self._sets: dict[str, SourceDataset | MixedSources | TargetDataset] = {}
+        if settings.source is not None:
+            self._sets['source'] = _open_source(settings, classes, display)
         if settings.target is not None and settings.method != 'source_only':
             self._sets['target'] = TargetDataset(
                 settings.target,

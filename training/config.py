@@ -29,6 +29,7 @@ from training.data_settings import (
 from training.methods import MethodName
 from training.methods.settings import (
     AdversarialSettings,
+    DistillationSettings,
     MaskedConsistencySettings,
     MinEntropySettings,
     SelfTrainingSettings,
@@ -157,7 +158,8 @@ class LoopSettings:
 class TrainSettings:
     """Everything a training run depends on."""
 
-    source: SourceSettings
+    source: SourceSettings | None
+    """Labelled simulator frames; null is possible for distillation alone."""
     output: str
     """Run folder; made by the run, must not exist or be empty. A settings file that names none
     gets runs/ and its own name."""
@@ -174,7 +176,9 @@ class TrainSettings:
     method: MethodName = 'self_training'
     """source_only learns from the simulator alone; self_training adapts to the camera;
     masked_consistency does so with a further loss on camera frames most of which is hidden;
-    min_entropy and adversarial adapt through the predictions alone (the paper's Table 2)."""
+    min_entropy and adversarial adapt through the predictions alone (the paper's Table 2);
+    distillation copies what a trained teacher says of camera frames. Supervised training on the
+    camera (an oracle) is source_only with labelled camera frames as source."""
     classes: str = 'cityscapes'
     """cityscapes, synthia, or the path of a class file (YAML)."""
     crop_size: int | None = None
@@ -188,6 +192,7 @@ class TrainSettings:
     )
     min_entropy: MinEntropySettings = dataclasses.field(default_factory=MinEntropySettings)
     adversarial: AdversarialSettings = dataclasses.field(default_factory=AdversarialSettings)
+    distillation: DistillationSettings = dataclasses.field(default_factory=DistillationSettings)
     optimiser: OptimiserSettings = dataclasses.field(default_factory=OptimiserSettings)
     loop: LoopSettings = dataclasses.field(default_factory=LoopSettings)
 
@@ -197,6 +202,18 @@ class TrainSettings:
             raise ValueError(
                 f'method {self.method} needs target frames: set target.root, '
                 'or method: source_only'
+            )
+        if self.method != 'distillation' and self.source is None:
+            raise ValueError(f'method {self.method} needs labelled frames: set source.root')
+        if self.source is None and (self.extra_sources or self.few_labels is not None):
+            raise ValueError(
+                'extra_sources and few_labels come on top of a source: set source.root, or name '
+                'one of them as source'
+            )
+        if self.method == 'distillation' and self.distillation.teacher is None:
+            raise ValueError(
+                'method distillation needs a teacher: set distillation.teacher to a checkpoint, '
+                'or use hrda distill TEACHER.safetensors CONFIG'
             )
         if self.crop_size is not None and self.crop_size < self.model.context_size:
             raise ValueError(
@@ -232,6 +249,11 @@ def absolute(settings: TrainSettings) -> TrainSettings:
         settings.model,
         **{name: _absolute_path(file) for name, file in files.items() if file is not None},
     )
+    teacher = settings.distillation.teacher
+    if teacher is not None:
+        changes['distillation'] = dataclasses.replace(
+            settings.distillation, teacher=_absolute_path(teacher)
+        )
     return dataclasses.replace(settings, **changes)
 
 

@@ -42,8 +42,11 @@ class LabelledSet:
 def labelled_sets(settings: TrainSettings) -> tuple[LabelledSet, ...]:
     """All labelled data sets of a run; their shares add up to 1.
 
-    `few_labels` has the share that it names; the sources divide the rest by weight.
+    `few_labels` has the share that it names; the sources divide the rest by weight. Empty where
+    nothing labelled is learnt from.
     """
+    if settings.source is None:
+        return ()
     few, sources = settings.few_labels, (settings.source, *settings.extra_sources)
     rest = 1.0 if few is None else 1.0 - few.share
     total = sum(source.weight for source in sources)

@@ -146,7 +146,11 @@ class TrainingLoop:
         self._saved = self.done
         self.folder.write_progress(self.done, self.settings.loop.iterations)
         for path, network in self._networks().items():
-            save_model(path, network, step=self.done)
+            save_model(path, network, step=self.done, extra=self._metadata())
+
+    def _metadata(self) -> dict[str, str]:
+        """What the method wants its network's checkpoints to say."""
+        return dict(getattr(self.method, 'metadata', {}))
 
     def _networks(self) -> dict[Path, HRDA]:
         """The networks that a run hands out, and where to."""
@@ -255,7 +259,10 @@ class TrainingLoop:
             self.best, self.best_by = -math.inf, scores.by
         if scores.value > self.best:
             self.best = scores.value
-            picked = {'picked_by': scores.by, 'picked_at': f'{scores.value:.6f}'}
+            picked = self._metadata() | {
+                'picked_by': scores.by,
+                'picked_at': f'{scores.value:.6f}',
+            }
             save_model(self.folder.best, self.method.student, step=self.done, extra=picked)
 
 

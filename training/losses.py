@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,6 +75,39 @@ def _summed_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None
     return (loss * weights).sum()
 
 
+PixelLoss = Callable[[Tensor, 'Box | None'], Tensor]
+"""Logits and the box of the crop that they show (None: all of it) to a scalar loss."""
+
+
+def composite_parts(
+    output: TrainingOutput,
+    box: Box | None,
+    loss: PixelLoss,
+    *,
+    detail_weight: float,
+    context_weight: float,
+) -> dict[str, Tensor]:
+    """The weighted parts 'fused', 'detail' and 'context' of any loss (HRDA spec 2.2).
+
+    The parts add up to the loss. The context part, if any, looks at the context logits that the
+    attention has already weighted down, as published. A network without a second resolution
+    has the part 'fused' alone, with weight 1.
+    """
+    if box is None or output.detail is None or output.weighted_context is None:
+        return {'fused': loss(output.fused, None)}
+    parts = {'fused': (1 - detail_weight - context_weight) * loss(output.fused, None)}
+    if detail_weight > 0:
+        parts['detail'] = detail_weight * loss(output.detail, box)
+    if context_weight > 0:
+        parts['context'] = context_weight * loss(output.weighted_context, None)
+    return parts
+
+
+def inside(maps: Tensor, box: Box | None) -> Tensor:
+    """Maps (..., H, W) cut to a box; all of them for None."""
+    return maps if box is None else maps[..., box.y1 : box.y2, box.x1 : box.x2]
+
+
 def composite_loss(
     output: TrainingOutput,
     labels: Tensor,
@@ -84,29 +117,40 @@ def composite_loss(
     detail_weight: float,
     context_weight: float,
 ) -> dict[str, Tensor]:
-    """The HRDA loss as its weighted parts 'fused', 'detail' and 'context' (HRDA spec 2.2).
-
-    The parts add up to the loss. The context part, if any, looks at the context logits that the
-    attention has already weighted down, as published. A network without a second resolution
-    has the part 'fused' alone, with weight 1.
+    """The HRDA loss as its weighted parts, see `composite_parts`.
 
     Shape:
         labels: uint8 (B, H, W); weights: float (B, H, W) or None; both of the context crop.
         box: the detail crop in pixels of the context crop; None without a second resolution.
     """
-    if box is None or output.detail is None or output.weighted_context is None:
-        return {'fused': cross_entropy(output.fused, labels, weights)}
-    fused_weight = 1 - detail_weight - context_weight
-    parts = {'fused': fused_weight * cross_entropy(output.fused, labels, weights)}
-    if detail_weight > 0:
-        rows, columns = slice(box.y1, box.y2), slice(box.x1, box.x2)
-        inside = None if weights is None else weights[:, rows, columns]
-        detail = cross_entropy(output.detail, labels[:, rows, columns], inside)
-        parts['detail'] = detail_weight * detail
-    if context_weight > 0:
-        context = cross_entropy(output.weighted_context, labels, weights)
-        parts['context'] = context_weight * context
-    return parts
+
+    def loss(logits: Tensor, area: Box | None) -> Tensor:
+        worth = None if weights is None else inside(weights, area)
+        return cross_entropy(logits, inside(labels, area), worth)
+
+    return composite_parts(
+        output, box, loss, detail_weight=detail_weight, context_weight=context_weight
+    )
+
+
+def distillation_loss(
+    logits: Tensor, probabilities: Tensor, weights: Tensor, temperature: float
+) -> Tensor:
+    """Divergence (KL) of a student from given probabilities, averaged over all pixels.
+
+    Times the square of the temperature, so that gradients keep their size whatever it is
+    (Hinton et al., 2015). 0 where the student agrees exactly.
+
+    Shape:
+        logits: (B, C, h, w), resized bilinearly to (H, W).
+        probabilities: float (B, C, H, W), softmax at the same temperature.
+        weights: float (B, H, W); pixels of weight 0 count in the divisor.
+        result: scalar, float32.
+    """
+    logits = resize(logits.float(), (weights.shape[-2], weights.shape[-1]))
+    found = F.log_softmax(logits / temperature, dim=1)
+    divergence = F.kl_div(found, probabilities, reduction='none').sum(dim=1)
+    return temperature**2 * (divergence * weights).mean()
 
 
 def majority_labels(

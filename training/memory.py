@@ -120,7 +120,9 @@ def _batch(settings: TrainSettings) -> Mapping[str, Mapping[str, Any]]:
     def empty(*shape: int) -> Tensor:
         return torch.empty(count, *shape, size, size, dtype=torch.uint8, device='meta')
 
-    batch = {'source': {'image': empty(3), 'label': empty()}}
+    batch = {}
+    if settings.source is not None:
+        batch['source'] = {'image': empty(3), 'label': empty()}
     if settings.target is not None and settings.method != 'source_only':
         batch['target'] = {'image': empty(3), 'valid': empty()}
     return batch

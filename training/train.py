@@ -161,9 +161,10 @@ def train(
     parts = assemble(settings, display, fresh=not (resume and folder.state.is_file()))
     if overwrite and not resume:
         folder.remove()
-    folder.start(to_yaml(settings))
     loop = parts.loop(folder, display)
+    # Settings that do not fit the saved state must not replace those that do.
     loop.resume()
+    folder.start(to_yaml(settings))
     for text in parts.introduction:
         loop.reporter.say(text)
     if resume:

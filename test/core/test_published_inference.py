@@ -15,7 +15,7 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.published import local_name
-from hrda_core.segmenter import _attention_of_prediction, _Mean
+from hrda_core.segmenter import _Mean, attention_of_prediction
 from hrda_core.windows import plan_windows
 
 TOLERANCE = {'rtol': 0, 'atol': 1e-4}
@@ -99,7 +99,7 @@ def test_whole_mode(student, golden):
 
 
 def test_attention_of_the_prediction(student, golden):
-    shown = whole_image(student, golden['wide_image'], _attention_of_prediction)
+    shown = whole_image(student, golden['wide_image'], attention_of_prediction)
     np.testing.assert_allclose(shown[..., ::2, ::2], golden['wide_attention'], atol=1e-4)
 
 

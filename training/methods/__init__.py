@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     Backward = Callable[[Tensor], None]
 
 MethodName = Literal[
-    'source_only', 'self_training', 'masked_consistency', 'min_entropy', 'adversarial'
+    'source_only',
+    'self_training',
+    'masked_consistency',
+    'min_entropy',
+    'adversarial',
+    'distillation',
 ]
 
 
@@ -87,7 +92,7 @@ def build_method(settings: TrainSettings, model: HRDA, *, pretrained_encoder: bo
             without them the feature distance is switched off.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a teacher that cannot be used.
     """
     losses, seed = settings.self_training, settings.loop.seed
     if settings.method == 'source_only':
@@ -105,6 +110,10 @@ def build_method(settings: TrainSettings, model: HRDA, *, pretrained_encoder: bo
         return MaskedConsistency(
             model, losses, masking, seed=seed, pretrained_encoder=pretrained_encoder
         )
+    if settings.method == 'distillation':
+        from training.methods.distillation import Distillation
+
+        return Distillation(model, losses, settings.distillation, seed=seed)
     from training.methods.output_alignment import Adversarial, MinEntropy
 
     if settings.method == 'min_entropy':

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from training.methods.self_training import SelfTraining, draw_colours
+from training.methods.self_training import SelfTraining, draw_colours, recolour
 from training.methods.source_only import draw_box
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
@@ -84,7 +84,7 @@ class MaskedConsistency(SelfTraining):
         """The composite loss on masked images against the teacher's labels and weights."""
         draws = self.draw_mask(images, step, share)
         with torch.no_grad():
-            coloured = self.recolour(images, draws.jitter, draws.blur)
+            coloured = recolour(self.student, images, draws.jitter, draws.blur)
             masked = hide_blocks(coloured, torch.from_numpy(draws.kept), self.masking.block_size)
         output = self.student(masked, draws.box)
         parts = self.supervised(output, pseudo.labels, draws.box, pseudo.weights)

@@ -74,6 +74,16 @@ def draw_colours(
     return jitter, blur
 
 
+def recolour(
+    network: HRDA, images: Tensor, jitter: JitterDraw | None, blur: tuple[float, ...] | None
+) -> Tensor:
+    """Drawn colour jitter, then drawn blur, of images (B, 3, H, W) that the network normalised."""
+    if jitter is not None:
+        coloured = colour_jitter(network.denormalise(images), jitter)
+        images = network.normalise(coloured * 255)
+    return images if blur is None else gaussian_blur(images, blur)
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Mixed images and what they are worth.
@@ -261,18 +271,9 @@ class SelfTraining:
         """
         mask = mix_mask(source_labels, draws.classes)
         images = mix(mask, source_images, target_images)
-        images = self.recolour(images, draws.jitter, draws.blur)
+        images = recolour(self.student, images, draws.jitter, draws.blur)
         labels = mix(mask, source_labels, pseudo.labels)
         return Mixture(images, labels, mix(mask, torch.ones_like(pseudo.weights), pseudo.weights))
-
-    def recolour(
-        self, images: Tensor, jitter: JitterDraw | None, blur: tuple[float, ...] | None
-    ) -> Tensor:
-        """Drawn colour jitter, then drawn blur, of normalised images (B, 3, H, W)."""
-        if jitter is not None:
-            coloured = colour_jitter(self.student.denormalise(images), jitter)
-            images = self.student.normalise(coloured * 255)
-        return images if blur is None else gaussian_blur(images, blur)
 
     def _remember(
         self,

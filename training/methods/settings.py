@@ -47,7 +47,7 @@ class SelfTrainingSettings:
     """Draw source frames by rare classes instead of uniformly."""
     source_only_rare_class_sampling: bool = False
     """The same where method is source_only, min_entropy or adversarial, which are published with
-    uniform sampling."""
+    uniform sampling, or distillation."""
     rare_class_temperature: float = 0.01
     """Smaller = rarer classes are drawn more often; greater = all classes alike."""
     rare_class_min_pixels: int = 3000
@@ -136,6 +136,41 @@ class AdversarialSettings:
         for name in ('weight', 'discriminator_lr', 'power'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'adversarial.{name} {getattr(self, name)} must be above 0')
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """A small student learns what a trained teacher says of camera frames, without labels.
+
+    Shares of detail and context loss, colour jitter and blur of the student's images are those
+    of self_training; whether rare classes are sampled where there is a labelled source, too, is
+    self_training.source_only_rare_class_sampling.
+    """
+
+    teacher: str | None = None
+    """Checkpoint (.safetensors) of the teacher, with the same classes; `hrda distill` sets it."""
+    teacher_scale: float = 1.0
+    """Size at which the teacher sees a frame, divided by the student's: 2.0 where the student
+    is to work on frames of half the size."""
+    temperature: float = 1.0
+    """Both predictions are softened by it: logits are divided by it; above 0."""
+    hard_weight: float = 0.0
+    """Share of the loss that is against the teacher's most probable class alone, 0..1; the rest
+    is against all its probabilities."""
+    confidence_weighting: bool = False
+    """Weight every pixel by the teacher's greatest probability there."""
+    source_weight: float = 1.0
+    """Weight of the loss on labelled source frames, where source is not null."""
+
+    def __post_init__(self) -> None:
+        """Check the values; raises ValueError."""
+        if not 0 <= self.hard_weight <= 1:
+            raise ValueError(f'distillation.hard_weight is {self.hard_weight}, expected 0..1')
+        if not 0.1 <= self.teacher_scale <= 10:
+            raise ValueError(f'distillation.teacher_scale {self.teacher_scale} is outside 0.1..10')
+        for name in ('temperature', 'source_weight'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'distillation.{name} {getattr(self, name)} must be above 0')
 
 
 _UNIT_RANGE = (

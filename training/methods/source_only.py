@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrda_core.windows import Box, detail_offsets
-from training.losses import composite_loss
+from training.losses import PixelLoss, composite_loss, composite_parts
 from training.panels import paint_all
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
@@ -41,10 +41,11 @@ class SupervisedLoss:
 
     def __init__(self, settings: SelfTrainingSettings, architecture: Architecture) -> None:
         self._detail = settings.detail_loss_weight
-        self._context = settings.context_loss_weight
-        if self._context is None:
-            same_size = architecture.context_size == architecture.detail_size
-            self._context = self._detail if same_size else 0.0
+        same_size = architecture.context_size == architecture.detail_size
+        context = settings.context_loss_weight
+        if context is None:
+            context = self._detail if same_size else 0.0
+        self._context = context
 
     def __call__(
         self,
@@ -53,7 +54,7 @@ class SupervisedLoss:
         box: Box | None,
         weights: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted parts of the loss, see `composite_loss`."""
+        """Weighted parts of the loss against labels, see `composite_loss`."""
         return composite_loss(
             output,
             labels,
@@ -61,6 +62,12 @@ class SupervisedLoss:
             weights,
             detail_weight=self._detail,
             context_weight=self._context,
+        )
+
+    def parts(self, output: TrainingOutput, box: Box | None, loss: PixelLoss) -> dict[str, Tensor]:
+        """Weighted parts of another loss, see `composite_parts`."""
+        return composite_parts(
+            output, box, loss, detail_weight=self._detail, context_weight=self._context
         )
 
 
