@@ -1,9 +1,11 @@
 """Compare training runs: scores, classes, speed, and the settings in which they differ.
 
-Usage: hrda compare RUN RUN ... [--at best] [--output DIR] [--csv FILE]
+Usage: hrda compare RUN RUN ... [--at best] [--ignore SETTING ...]
+       [--output DIR] [--csv FILE]
 
-Runs whose settings differ in nothing but loop.seed count as one experiment, shown as mean and
-standard deviation. A file of `hrda eval --json` can stand in place of a run.
+Runs whose settings differ in nothing but loop.seed (and what --ignore names) count as one
+experiment, shown as mean and standard deviation. A file of `hrda eval --json` can stand in place
+of a run.
 """
 
 from __future__ import annotations
@@ -46,13 +48,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         default='last',
         help='which evaluation the classes are shown at; the published numbers are the last ones',
     )
+    parser.add_argument(
+        '--ignore',
+        nargs='*',
+        default=[],
+        metavar='SETTING',
+        help='settings in which repetitions may differ as well, such as model.start_from',
+    )
     parser.add_argument('-o', '--output', metavar='DIR', help='draw plots into this folder')
     parser.add_argument('--csv', metavar='FILE', help='write a row per run into this file')
 
 
 def run(args: Namespace) -> int:
     """Print the tables; write what is asked for."""
-    experiments = group([read(path) for path in args.runs])
+    experiments = group([read(path) for path in args.runs], args.ignore)
     console = Console(highlight=False)
     console.print(score_table(experiments, args.at))
     if (changed := settings_table(experiments)) is not None:
@@ -131,7 +140,8 @@ def csv_text(experiments: Sequence[Experiment], at: At) -> str:
 
 
 def _table(corner: str, experiments: Sequence[Experiment], title: str | None) -> Table:
-    table = Table(corner, title=title)
+    table = Table(title=title)
+    table.add_column(corner, no_wrap=True)
     for experiment in experiments:
         table.add_column(experiment.name, justify='right', overflow='fold')
     return table

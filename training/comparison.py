@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from training.config import differences
+from training.config import differences, setting_names, unknown_name
 from training.run_record import Evaluation, RunRecord, read_run, to_evaluation
 
 At = Literal['last', 'best']
@@ -85,19 +85,27 @@ def read(path: str | Path) -> RunRecord:
     return RunRecord(path, {}, {}, (scores,), scores.step)
 
 
-def group(runs: Sequence[RunRecord]) -> list[Experiment]:
+def group(runs: Sequence[RunRecord], ignore: Sequence[str] = ()) -> list[Experiment]:
     """Put runs together that differ in nothing but the seed, in the order given.
 
+    Args:
+        runs: at least one.
+        ignore: dotted names of settings in which repetitions may differ as well.
+
     Raises:
-        ValueError: a run is named twice.
+        ValueError: a run is named twice, or there is no setting of that name.
     """
+    known = set(setting_names())
+    for name in ignore:
+        if name not in known:
+            raise ValueError(unknown_name(name))
     paths = [run.path.resolve() for run in runs]
     for path in paths:
         if paths.count(path) > 1:
             raise ValueError(f'{path} is named twice')
     groups: list[list[RunRecord]] = []
     for run in runs:
-        same = next((g for g in groups if _repeats(g[0], run)), None)
+        same = next((g for g in groups if _repeats(g[0], run, ignore)), None)
         if same is None:
             groups.append([run])
         else:
@@ -106,10 +114,10 @@ def group(runs: Sequence[RunRecord]) -> list[Experiment]:
     return [Experiment(name, tuple(g)) for name, g in zip(names, groups, strict=True)]
 
 
-def _repeats(a: RunRecord, b: RunRecord) -> bool:
+def _repeats(a: RunRecord, b: RunRecord, ignore: Sequence[str]) -> bool:
     if not a.settings or not b.settings:
         return False
-    return set(differences(a.settings, b.settings)) <= set(REPEATED)
+    return set(differences(a.settings, b.settings)) <= {*REPEATED, *ignore}
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

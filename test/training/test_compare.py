@@ -57,6 +57,17 @@ def test_runs_of_other_seeds_are_one_experiment(tmp_path: Path) -> None:
     assert setting_differences([first, second]) == {'method': ['self_training', 'source_only']}
 
 
+def test_repetitions_may_differ_in_what_is_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starts = [write_run(tmp_path / name, model={'start_from': name}) for name in ('a', 'b')]
+    runs = [read(run) for run in starts]
+    assert len(group(runs)) == 2
+    assert len(group(runs, ['model.start_from'])) == 1
+    assert compare(*starts, '--ignore', 'model.start') == 1
+    assert 'did you mean model.start_from' in capsys.readouterr().err
+
+
 def test_last_and_best_are_told_apart(tmp_path: Path) -> None:
     run = write_run(tmp_path / 'a', 0.4)
     write_scores(run, 2, {'miou': 0.9, 'classes': {'road': {'iou': 0.9}}})

@@ -84,3 +84,22 @@ def test_plots_of_a_run_that_has_only_begun(tmp_path: Path) -> None:
     folder.metrics.write_text('step,loss,lr\n1,0.5,0.1\n2,nan,0.1\n3,0.4')
     write_plots(folder)
     assert {path.name for path in folder.plots.iterdir()} == {'losses.png', 'learning_rate.png'}
+
+
+def test_a_run_outlives_plots_that_cannot_be_written(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = run.path.parent
+    settings = tiny_run.tiny_settings(data, tmp_path / 'run', method='source_only')
+    settings['loop']['iterations'] = 1
+    config = tiny_run.write_config(tmp_path / 'run.yaml', settings | {'validation': None})
+    blocked = tmp_path / 'run' / 'plots'
+
+    def block(_: RunFolder) -> None:
+        raise NotADirectoryError(f'{blocked} is a file')
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('training.run_plots.write_plots', block)
+        assert main(['train', str(config)]) == 0
+    assert 'no plots this time' in capsys.readouterr().err
+    assert RunFolder(tmp_path / 'run').steps_done() == 1

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 import tiny_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hrda_core.classes import Uint8Array
 from hrda_core.segmenter import Segmenter
@@ -64,9 +67,14 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f'v{suffix}']
 
 
-def test_odd_sides_are_extended_and_not_cut(tmp_path: Path) -> None:
-    (frame, *_) = VideoReader(write_video(tmp_path / 'v.mp4', size=(65, 47)))
-    assert frame.shape == (48, 66, 3)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(16, 90), st.integers(16, 90), st.integers(1, 5))
+def test_odd_sides_are_extended_and_not_cut(width: int, height: int, count: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_video(Path(folder) / 'v.mp4', count, size=(width, height))
+        shown = list(VideoReader(path))
+    even = (height + height % 2, width + width % 2, 3)
+    assert [frame.shape for frame in shown] == [even] * count
 
 
 def test_a_video_that_lies_on_its_side_is_set_upright(tmp_path: Path) -> None:
