@@ -11,7 +11,8 @@ The value that picks the best student is information x agreement:
 
 Weakness: student and teacher can be wrong alike, and be so confidently. Then the value is high,
 and only labels could tell. It also favours frames and class sets with many common classes, so
-compare values of one run, or of runs with the same target frames and classes, and nothing else.
+compare values of one run, or of runs of one method on the same target frames and classes, and
+nothing else: a teacher lags behind more in a short run than in a long one.
 Coverage is left out of the value: it rises with confidence, right or wrong.
 """
 
