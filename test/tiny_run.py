@@ -92,8 +92,9 @@ def plain_settings(folder: Path, output: Path, **changes: Any) -> dict[str, Any]
         'model__drop_path': 0.0,
         'self_training__class_mix_scope': 'image',
         'self_training__pseudo_threshold': 0.0,
-        'optimiser': {'name': 'sgd', 'lr': 0.01, 'warmup_steps': 0},
+        'optimiser': {'name': 'sgd', 'lr': 0.003, 'warmup_steps': 0},
         'loop__iterations': 3,
+        'loop__target_score_frames': 0,
         'validation': None,
     }
     return tiny_settings(folder, output, **(plain | changes))

@@ -13,19 +13,21 @@ from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.encoder_weights import load_encoder_weights
 from hrda_core.hrda import HRDA
-from hrda_core.runtime import Runtime, choose_runtime
+from hrda_core.runtime import Runtime
 from hrda_core.segmenter import Segmenter
 from training.class_stats import Progress
-from training.config import ModelSettings, TrainSettings
+from training.config import LoopSettings, ModelSettings, TrainSettings
 from training.datasets import SourceDataset, TargetDataset
 from training.evaluate import evaluate_frames
 from training.labelled_sets import MixedSources, check_apart, labelled_sets, open_labelled
+from training.launch import Workplace
 from training.loader import make_loader
 from training.loop import Evaluate, TrainingLoop, step_shares
 from training.methods import Method, build_method
 from training.methods.settings import SelfTrainingSettings
+from training.processes import ALONE, Processes
 from training.progress import Display
-from training.reporting import Reporter
+from training.reporting import Reporter, SilentReporter
 from training.run_folder import RunFolder
 from training.scores import ConfusionMatrix, Scores
 from training.shared_cut import SharedCut
@@ -36,8 +38,16 @@ from training.validation_frames import ValidationFrames
 class Batches:
     """The batches of a run: source frames and target frames, where there are any."""
 
-    def __init__(self, settings: TrainSettings, classes: ClassSet, pin: bool, display: Display):
+    def __init__(
+        self,
+        settings: TrainSettings,
+        classes: ClassSet,
+        pin: bool,
+        display: Display,
+        processes: Processes = ALONE,
+    ) -> None:
         self._loop, self._pin = settings.loop, pin
+        self._shares = step_shares(settings.loop, processes)
         self._cut = settings.model.context_size if settings.crop_size is not None else None
         self._sets: dict[str, SourceDataset | MixedSources | TargetDataset] = {}
         if settings.source is not None:
@@ -53,9 +63,10 @@ class Batches:
     def __call__(self, steps: range) -> Iterator[Mapping[str, Any]]:
         """Batches of these steps, in order; one per share of each step."""
         size, workers = self._loop.batch_size, self._loop.workers
-        shares = step_shares(self._loop)
         loaders = {
-            name: make_loader(self._cropped(dataset), steps, size, workers, self._pin, shares)
+            name: make_loader(
+                self._cropped(dataset), steps, size, workers, self._pin, self._shares
+            )
             for name, dataset in self._sets.items()
         }
         for parts in zip(*loaders.values(), strict=True):
@@ -85,17 +96,19 @@ class Parts:
     """
 
     settings: TrainSettings
-    runtime: Runtime
     method: Method
     batches: Batches
     evaluate: Evaluate | None
     introduction: tuple[str, ...]
+    workplace: Workplace
 
     def loop(self, folder: RunFolder, display: Display) -> TrainingLoop:
         """The loop that runs in a folder."""
         length = self.settings.loop
-        images = length.batch_size * length.accumulate
-        reporter = Reporter(folder, display, length.iterations, images)
+        processes = self.workplace.processes
+        images = length.batch_size * length.accumulate * processes.count
+        kind = Reporter if processes.first else SilentReporter
+        reporter = kind(folder, display, length.iterations, images)
         return TrainingLoop(
             self.settings,
             self.method,
@@ -103,26 +116,29 @@ class Parts:
             self.evaluate,
             folder,
             reporter,
-            self.runtime,
+            self.workplace,
         )
 
 
-def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts:
+def assemble(
+    settings: TrainSettings, display: Display, workplace: Workplace, *, fresh: bool
+) -> Parts:
     """Open the data and build the networks.
 
     Args:
         settings: what to build.
         display: where the counting of classes is shown.
+        workplace: device and processes.
         fresh: whether the encoder's starting weights are wanted; a saved state brings its own.
 
     Raises:
         ValueError: data, device, classes or weights that cannot be used.
     """
-    runtime = choose_runtime(settings.loop.device, settings.loop.precision)
+    runtime, processes = workplace.runtime, workplace.processes
     classes = resolve_classes(settings.classes)
     check_apart(settings, classes)
     pin = runtime.device.type == 'cuda'
-    batches = Batches(settings, classes, pin, display)
+    batches = Batches(settings, classes, pin, display, processes)
     model, notes = build_model(settings, classes, fresh)
     pretrained = settings.model.starts_pretrained
     method = build_method(settings, model, pretrained_encoder=pretrained)
@@ -134,10 +150,22 @@ def assemble(settings: TrainSettings, display: Display, *, fresh: bool) -> Parts
         f'{settings.method} with {settings.model.encoder}, {weights / 1e6:.1f} M weights, '
         f'on {runtime.reason}',
         batches.counts(),
+        *step_size(settings.loop, processes),
         *notes,
         *method.notes,
     )
-    return Parts(settings, runtime, method, batches, evaluate, introduction)
+    return Parts(settings, method, batches, evaluate, introduction, workplace)
+
+
+def step_size(settings: LoopSettings, processes: Processes) -> tuple[str, ...]:
+    """How many images a step has, where that is not one batch."""
+    total = processes.count * settings.batch_size * settings.accumulate
+    if total == settings.batch_size:
+        return ()
+    return (
+        f'{processes.count} processes x {settings.batch_size} images x {settings.accumulate} '
+        f'batches = {total} images of each domain per step',
+    )
 
 
 def build_model(

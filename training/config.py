@@ -97,6 +97,8 @@ class OptimiserSettings:
     """poly falls to 0 at the end of the run; constant stays."""
     power: float = 1.0
     """Shape of poly's fall; 1 is a straight line."""
+    clip_norm: float | None = None
+    """Scale longer gradients of the student down to this norm; null = never, as published."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
@@ -106,6 +108,8 @@ class OptimiserSettings:
         for name in ('weight_decay', 'warmup_steps'):
             if getattr(self, name) < 0:
                 raise ValueError(f'optimiser.{name} {getattr(self, name)} must not be negative')
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise ValueError(f'optimiser.clip_norm {self.clip_norm} must be above 0, or null')
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,15 @@ class LoopSettings:
     """Optimiser steps of the whole run [steps]."""
     batch_size: int = 2
     """Source images that go through the network at once, and as many target images [images]."""
+    devices: int | Literal['auto'] = 1
+    """GPUs of this machine, or processes on its CPU, that train together, each with batches of its
+    own; auto = all GPUs there are. torchrun and srun bring their own number. The learning rate
+    is not changed by itself: for n times the images per step, n times less steps and a rate up
+    to n times (sgd) or the root of n times (adamw) as high are a fair start."""
+    nodes: int = 1
+    """Machines with `devices` each. The command is started on each of them by torchrun or srun, or
+    with MASTER_ADDR, MASTER_PORT and NODE_RANK set; they need the data and the run folder under
+    the same paths."""
     accumulate: int = 1
     """Batches per step, whose mean gradient moves the weights once: as a batch that many times as
     large, in the memory of one. Batch norms and pseudo label quality see one batch at a time."""
@@ -140,9 +153,11 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
-        for name in ('iterations', 'batch_size', 'accumulate', 'log_every'):
+        for name in ('iterations', 'batch_size', 'nodes', 'accumulate', 'log_every'):
             if getattr(self, name) < 1:
                 raise ValueError(f'loop.{name} {getattr(self, name)} must be at least 1')
+        if self.devices != 'auto' and self.devices < 1:
+            raise ValueError(f'loop.devices {self.devices} must be at least 1, or auto')
         for name in (
             'workers',
             'seed',

@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from hrda_core.checkpoints import CheckpointError, save_model
 from hrda_core.hrda import HRDA
-from hrda_core.runtime import Runtime, without_autocast
+from hrda_core.runtime import without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
+from training.launch import Workplace
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate
 from training.panels import student_panels
+from training.processes import OtherProcessFailed, Processes
 from training.reporting import Reporter
 from training.run_folder import RunFolder
 from training.running_statistics import RunningStatistics
@@ -34,11 +35,7 @@ from training.share import WHOLE, Share
 from training.state_file import read_state, write_state
 from training.stop_signals import StopSignals
 
-FABRIC_PRECISION = {
-    torch.float32: '32-true',
-    torch.bfloat16: 'bf16-mixed',
-    torch.float16: '16-mixed',
-}
+GRADIENT_NORM = 'grad_norm'
 Batch = Mapping[str, Any]
 Batches = Callable[[range], Iterable[Batch]]
 Evaluate = Callable[[], Judgement]
@@ -58,7 +55,7 @@ class TrainingLoop:
         evaluate: judges the student; None where there is nothing to judge it on.
         folder: the run folder, made already.
         reporter: takes the figures.
-        runtime: device and precision.
+        workplace: device, precision and the processes that train together.
 
     Attributes:
         done: steps taken so far, those of earlier parts of the run included.
@@ -74,17 +71,19 @@ class TrainingLoop:
         evaluate: Evaluate | None,
         folder: RunFolder,
         reporter: Reporter,
-        runtime: Runtime,
+        workplace: Workplace,
     ) -> None:
         self.settings, self.folder, self.reporter = settings, folder, reporter
-        self._fabric = make_fabric(runtime)
+        self._fabric, self._processes = workplace.fabric, workplace.processes
+        # Crops never change their size, so looking for the fastest convolutions pays.
+        torch.backends.cudnn.benchmark = self._fabric.device.type == 'cuda'
         self.method = method.to(self._fabric.device)
         self._statistics = RunningStatistics(self._networks().values())
         self.optimiser = build_optimiser(method.student, settings.optimiser)
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
-        self._shares = step_shares(settings.loop)
+        self._shares = step_shares(settings.loop, self._processes)
         self._batches, self._evaluate = batches, evaluate
-        self.done = 0
+        self.done, self._stopped_by = 0, ''
         self.best, self.best_by = -math.inf, ''
         self._saved = -1
 
@@ -118,7 +117,9 @@ class TrainingLoop:
 
         Raises:
             NonFiniteLoss: a loss is infinite or no number; the last saved state stays.
+            OtherProcessFailed: another process cannot go on.
         """
+        self._begin_alike()
         self.reporter.open(self.done)
         try:
             with StopSignals() as stop:
@@ -135,15 +136,17 @@ class TrainingLoop:
         finished = self.done >= self.settings.loop.iterations
         if not finished:
             self.reporter.say(
-                f'{stop.received}: stopped after step {self.done}, state saved; go on with: '
+                f'{self._stopped_by}: stopped after step {self.done}, state saved; go on with: '
                 f'hrda train --resume {self.folder.path}'
             )
         return finished
 
     def save(self) -> None:
-        """Write the state to go on from, and the networks to use."""
-        write_state(self.folder.state, self._state())
+        """Write the state to go on from, and the networks to use; the first process does."""
         self._saved = self.done
+        if not self._processes.first:
+            return
+        write_state(self.folder.state, self._state())
         self.folder.write_progress(self.done, self.settings.loop.iterations)
         for path, network in self._networks().items():
             save_model(path, network, step=self.done, extra=self._metadata())
@@ -175,7 +178,9 @@ class TrainingLoop:
         batches = iter(self._batches(steps))
         for _ in steps:
             yield tuple(itertools.islice(batches, len(self._shares)))
-            if stop.received:
+            received = [name for name in self._processes.gather(stop.received) if name]
+            if received:
+                self._stopped_by = received[0]
                 return
 
     def _step(self, batches: Sequence[Batch]) -> None:
@@ -187,14 +192,18 @@ class TrainingLoop:
             self._gradients(batch, step, share)
             for batch, share in zip(batches, self._shares, strict=True)
         ]
-        # One transfer for all terms: each would wait for the device.
+        norm = self._finish_gradients()
+        # One transfer for all figures: each would wait for the device.
         values = torch.stack([torch.stack(list(each.values())) for each in terms]).mean(0)
-        figures = dict(zip(terms[0], values.tolist(), strict=True))
+        names = [*terms[0], GRADIENT_NORM]
+        figures = dict(zip(names, torch.cat([values, norm[None]]).tolist(), strict=True))
+        if self._scales_losses and not math.isfinite(figures[GRADIENT_NORM]):
+            del figures[GRADIENT_NORM]
         self._check_finite(figures, batches)
         self._stepper.step()
-        self.method.finish_step(step)
+        self.method.finish_step(step, self._processes)
         self.done += 1
-        self.reporter.add(figures, self.done)
+        self.reporter.add(mean_figures(self._processes.gather(figures)), self.done)
 
     def _gradients(self, batch: Batch, step: int, share: Share) -> dict[str, Tensor]:
         torch.manual_seed(step_seed(self.settings.loop.seed, step, share))
@@ -204,18 +213,37 @@ class TrainingLoop:
             terms = self.method.step(moved, step, backward, share)
         return {name: term.float() for name, term in terms.items()}
 
+    def _finish_gradients(self) -> Tensor:
+        """Average the student's gradients over the processes; returns their norm."""
+        parameters = [p for p in self.method.student.parameters() if p.requires_grad]
+        self._processes.average_gradients(parameters)
+        self._fabric.strategy.precision.unscale_gradients(self.optimiser)
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if self.settings.optimiser.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.settings.optimiser.clip_norm, norm)
+        return norm.float()
+
+    @property
+    def _scales_losses(self) -> bool:
+        """Whether a step with infinite gradients is left out, and the next one scaled less."""
+        return getattr(self._fabric.strategy.precision, 'scaler', None) is not None
+
     def _check_finite(self, figures: Mapping[str, float], batches: Sequence[Batch]) -> None:
-        terms = non_finite_terms(figures, batches)
+        found = self._processes.gather(non_finite_terms(figures, batches))
+        terms = '; '.join(text for text in found if text)
         if not terms:
             return
         self._statistics.restore()
-        write_state(self.folder.failed_state, self._state())
+        if self._processes.first:
+            write_state(self.folder.failed_state, self._state())
         text = (
             f'step {self.done + 1}: {terms}. The state before this step is in '
             f'{self.folder.failed_state}; the last regular state is untouched. Lower '
             'optimiser.lr, lengthen optimiser.warmup_steps or use loop.precision fp32, and go on '
             'with --resume'
         )
+        if not self._processes.first:
+            raise OtherProcessFailed(self._processes.rank, text)
         self.folder.log(text)
         raise NonFiniteLoss(text)
 
@@ -231,7 +259,18 @@ class TrainingLoop:
         last = self.done == self.settings.loop.iterations
         return last or (every > 0 and self.done % every == 0)
 
+    def _begin_alike(self) -> None:
+        steps = self._processes.gather(self.done)
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f'the processes begin after different steps, {steps}: the run folder '
+                f'{self.folder.path} must be on a disk that all machines share'
+            )
+        self._processes.copy_from_first(self.method.student)
+
     def _report(self) -> None:
+        if not self._processes.first:
+            return
         loop, scores = self.settings.loop, None
         evaluated = self._due(loop.evaluate_every)
         if evaluated:
@@ -266,24 +305,20 @@ class TrainingLoop:
             save_model(self.folder.best, self.method.student, step=self.done, extra=picked)
 
 
-def make_fabric(runtime: Runtime) -> Fabric:
-    """Fabric for one device."""
-    # Crops never change their size, so looking for the fastest convolutions pays.
-    torch.backends.cudnn.benchmark = runtime.device.type == 'cuda'
-    index = runtime.device.index or 0
-    devices: Any = [index] if runtime.device.type == 'cuda' else 1
-    precision: Any = FABRIC_PRECISION[runtime.dtype]
-    return Fabric(accelerator=runtime.device.type, devices=devices, precision=precision)
+def step_shares(settings: LoopSettings, processes: Processes) -> tuple[Share, ...]:
+    """The parts that a step's images come in, in this process."""
+    parts = settings.accumulate
+    return tuple(Share(part, parts, processes) for part in range(parts))
 
 
-def step_shares(settings: LoopSettings) -> tuple[Share, ...]:
-    """The parts that a step's images come in."""
-    return tuple(Share(part, settings.accumulate) for part in range(settings.accumulate))
+def mean_figures(figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of every figure over the processes."""
+    return {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
 
 
 def step_seed(seed: int, step: int, share: Share = WHOLE) -> int:
     """Seed of torch's generators at a step: unlike for every (seed, step, part)."""
-    words = np.random.SeedSequence([seed, step, share.part]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence([seed, step, share.number]).generate_state(1, np.uint64)
     return int(words[0] >> 1)
 
 

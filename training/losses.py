@@ -189,11 +189,13 @@ def feature_distance(
     thing_ids: Sequence[int],
     min_ratio: float,
     classes: int,
+    average: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Mean Euclidean distance of two feature maps on cells that hold a thing (HRDA spec 3.6).
 
     Where no cell holds a thing the result is 0 with zero gradients; the published code logs
-    NaN there.
+    NaN there. With `average`, which gives the mean of a scalar over processes, the mean of their
+    results is the mean over the cells of all of them.
 
     Shape:
         features, reference: (B, D, h, w); labels: uint8 (B, H, W) train ids.
@@ -203,4 +205,8 @@ def feature_distance(
     things = torch.tensor(list(thing_ids), dtype=torch.int64, device=labels.device)
     mask = torch.isin(cells, things)
     distance = torch.linalg.vector_norm(features.float() - reference.float(), dim=1)
-    return torch.where(mask, distance, 0).sum() / mask.sum().clamp(min=1)
+    count = mask.sum()
+    if average is not None:
+        count = average(count.float())
+    # A mean over processes can lie below 1; where it is 0, so is the sum.
+    return torch.where(mask, distance, 0).sum() / torch.where(count > 0, count, 1)

@@ -123,6 +123,29 @@ class PlainDisplay:
         """Nothing to stop."""
 
 
+class SilentDisplay:
+    """Shows nothing: for processes beside the one that shows it all."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def figures(self, done: int, total: int, values: Mapping[str, float], left_s: float) -> None:
+        """Nothing."""
+
+    def track(self, items: Iterable[T], title: str, total: int) -> Iterator[T]:
+        """The items."""
+        return iter(items)
+
+    def end(self) -> None:
+        """Nothing."""
+
+
 class _Bars(Progress):
     """Progress bars with a line of figures below them."""
 

@@ -114,9 +114,32 @@ class Reporter:
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to write the same rows."""
         window = self._window
-        return {'sums': dict(window.sums), 'count': window.count, 'shown': dict(self._shown)}
+        return {
+            'sums': dict(window.sums),
+            'counts': dict(window.counts),
+            'shown': dict(self._shown),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave."""
-        self._window.sums, self._window.count = dict(state['sums']), int(state['count'])
+        self._window.sums, self._window.counts = dict(state['sums']), dict(state['counts'])
         self._shown = dict(state.get('shown', {}))
+
+
+class SilentReporter(Reporter):
+    """Tells nothing: for processes beside the one that reports."""
+
+    def open(self, done: int) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def add(self, figures: Mapping[str, float], done: int) -> None:
+        """Nothing."""
+
+    def restart_clock(self) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.processes import ALONE, Processes
+
 
 @dataclass(frozen=True)
 class Share:
@@ -14,25 +16,32 @@ class Share:
     colours are changed) from the step alone. So it does not matter how the step is split.
 
     Attributes:
-        part: which part this is, from 0.
-        parts: how many there are.
+        part: which of this process's parts this is, from 0.
+        parts: how many each process has, one after the other.
+        processes: this process among those that have a part each at the same time.
     """
 
     part: int = 0
     parts: int = 1
+    processes: Processes = ALONE
+
+    @property
+    def number(self) -> int:
+        """Number of this part among those of all processes."""
+        return self.processes.rank * self.parts + self.part
 
     @property
     def begins_step(self) -> bool:
-        """Whether nothing of the step was done before."""
+        """Whether this process has done nothing of the step before."""
         return self.part == 0
 
     def total(self, count: int) -> int:
         """Images of the whole step, where `count` are at hand."""
-        return self.parts * count
+        return self.processes.count * self.parts * count
 
     def slots(self, count: int) -> range:
         """Slots of the `count` images at hand."""
-        return range(self.part * count, (self.part + 1) * count)
+        return range(self.number * count, (self.number + 1) * count)
 
 
 WHOLE = Share()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -31,11 +32,17 @@ def ema_alpha(step: int, alpha: float) -> float:
     return min(1 - 1 / (step + 1), alpha)
 
 
-def pseudo_labels(logits: Tensor, valid: Tensor, threshold: float) -> PseudoLabels:
+def pseudo_labels(
+    logits: Tensor,
+    valid: Tensor,
+    threshold: float,
+    average: Callable[[Tensor], Tensor] | None = None,
+) -> PseudoLabels:
     """Labels and weights from the teacher's logits (HRDA spec 3.3).
 
     One quality weight for the whole batch: the share of all pixels, margins included, whose
-    greatest probability is at least `threshold`.
+    greatest probability is at least `threshold`. `average`, where given, makes of it the mean
+    over processes.
 
     Shape:
         logits: (B, C, H, W); valid: (B, H, W), 0 where labels must not count, else 1.
@@ -44,6 +51,8 @@ def pseudo_labels(logits: Tensor, valid: Tensor, threshold: float) -> PseudoLabe
     best = [torch.softmax(image.float(), dim=1).max(dim=1) for image in logits.split(1)]
     probability, labels = (torch.cat(parts) for parts in zip(*best, strict=True))
     quality = (probability >= threshold).float().mean()
+    if average is not None:
+        quality = average(quality)
     return PseudoLabels(labels.to(torch.uint8), quality * valid.float(), quality)
 
 
@@ -75,14 +84,20 @@ class Teacher:
         torch._foreach_lerp_(averages, currents, weight)
 
     @torch.no_grad()
-    def label(self, images: Tensor, valid: Tensor, threshold: float) -> PseudoLabels:
+    def label(
+        self,
+        images: Tensor,
+        valid: Tensor,
+        threshold: float,
+        average: Callable[[Tensor], Tensor] | None = None,
+    ) -> PseudoLabels:
         """Label normalised target images.
 
         Shape:
             images: (B, 3, H, W); valid: (B, H, W), see `pseudo_labels`.
         """
         set_teacher_mode(self.model)
-        return pseudo_labels(self.model.predict(images), valid, threshold)
+        return pseudo_labels(self.model.predict(images), valid, threshold, average)
 
 
 def set_teacher_mode(model: nn.Module) -> None:

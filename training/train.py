@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 from jsonargparse import Namespace
@@ -25,10 +26,13 @@ from training.config import (
     to_yaml,
     unknown_name,
 )
-from training.progress import Display, displayed
+from training.progress import Display, SilentDisplay, displayed
 from training.run_folder import RunFolder
 from training.settings_files import resolve_settings
 from training.shipped import find_settings
+
+if TYPE_CHECKING:
+    from training.launch import Workplace
 
 FIXED = ('model', 'classes', 'method', 'loop.seed')
 """Settings that a resumed run cannot change; the weights or the random draws hang on them."""
@@ -118,8 +122,17 @@ def _check_argument_names(arguments: Sequence[str], others: Sequence[str]) -> No
 
 def run(args: Namespace) -> int:
     """Train; 0 also after SIGINT or SIGTERM, with the state saved."""
+    from training.processes import OtherProcessFailed
+
+    resume, overwrite = args.resume is not None, args.overwrite
     with displayed() as display:
-        train(settings_of(args), display, resume=args.resume is not None, overwrite=args.overwrite)
+        try:
+            train(settings_of(args), display, resume=resume, overwrite=overwrite)
+        except OtherProcessFailed as error:
+            # The one that failed says why; of the others only the first repeats it.
+            if error.rank == 0:
+                raise
+            return 1
     return 0
 
 
@@ -148,23 +161,41 @@ def train(
             number.
         FileNotFoundError: data that is not there.
     """
-    from training.assembly import assemble
+    from training.launch import find_workplace
 
     settings = absolute(settings)
+    workplace = find_workplace(settings.loop)
+    if not workplace.processes.first:
+        display = SilentDisplay()
+    with workplace.processes.together():
+        return _train(settings, display, workplace, resume=resume, overwrite=overwrite)
+
+
+def _train(
+    settings: TrainSettings,
+    display: Display,
+    workplace: Workplace,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> bool:
+    from training.assembly import assemble
+
     folder = RunFolder(settings.output)
-    changed: list[str] = []
-    if resume:
-        changed = _changes(folder, settings)
-    else:
-        folder.check_free(overwrite)
-    # Data and networks can be refused, so the folder is not touched before.
-    parts = assemble(settings, display, fresh=not (resume and folder.state.is_file()))
-    if overwrite and not resume:
-        folder.remove()
+    changed = _changes(folder, settings) if resume else []
+    with workplace.processes.first_before_others():
+        if workplace.processes.first and not resume:
+            folder.check_free(overwrite)
+        # Data and networks can be refused, so the folder is not touched before.
+        fresh = not (resume and folder.state.is_file())
+        parts = assemble(settings, display, workplace, fresh=fresh)
+        if workplace.processes.first and overwrite and not resume:
+            folder.remove()
     loop = parts.loop(folder, display)
     # Settings that do not fit the saved state must not replace those that do.
     loop.resume()
-    folder.start(to_yaml(settings))
+    if workplace.processes.first:
+        folder.start(to_yaml(settings))
     for text in parts.introduction:
         loop.reporter.say(text)
     if resume:

@@ -21,6 +21,7 @@ from hrda_core.runtime import Runtime
 from training.assembly import Batches, Parts
 from training.config import TrainSettings
 from training.doctor.findings import Findings
+from training.launch import lone_workplace
 from training.methods import Method
 from training.progress import Display, PlainDisplay, duration
 from training.run_folder import RunFolder
@@ -135,7 +136,7 @@ def time_steps(
     display.begin('timing steps', MOST_STEPS)
     with TemporaryDirectory(prefix='hrda_doctor_') as folder, contextlib.suppress(_Enough):
         place = RunFolder(folder)
-        runs = Parts(_without_pauses(settings), runtime, method, give, None, ())
+        runs = Parts(_without_pauses(settings), method, give, None, (), lone_workplace(runtime))
         runs.loop(place, quiet).run()
     seconds = [parts * (b - a) for a, b in itertools.pairwise(asked)]
     return median(seconds[parts:] or seconds), len(seconds) // parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from training.processes import ALONE, Processes
 from training.share import WHOLE, Share
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Method(Protocol):
         """
         ...
 
-    def finish_step(self, step: int) -> None:
-        """Move what the run's optimiser does not hold.
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
+        """Move what the run's optimiser does not hold, alike in all processes.
 
         Called once at the end of a step, when all its losses are known to be finite.
         """

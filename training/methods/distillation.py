@@ -17,6 +17,7 @@ from training.losses import cross_entropy, distillation_loss, inside
 from training.methods.self_training import draw_colours, recolour
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
+from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
 
@@ -166,7 +167,7 @@ class Distillation:
             'teacher_label': lesson.labels[0].clone(),
         }
 
-    def finish_step(self, step: int) -> None:
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
         """Nothing: the run's optimiser moves all there is."""
 
     def panels(self) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from hrda_core.heads import resize
 from hrda_core.runtime import without_autocast
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
+from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
 
@@ -91,7 +92,7 @@ class _OutputAlignment:
         height, width = (side // divisor for side in images.shape[-2:])
         return resize(output.fused.float(), (height, width)).softmax(dim=1)
 
-    def finish_step(self, step: int) -> None:
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
         """Nothing: the run's optimiser moves all there is."""
 
     def panels(self) -> dict[str, np.ndarray]:
@@ -213,8 +214,9 @@ class Adversarial(_OutputAlignment):
             (loss / share.parts).backward()
         return loss.detach()
 
-    def finish_step(self, step: int) -> None:
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
         """Move the discriminator, at its rate of that step."""
+        processes.average_gradients(self.discriminator.parameters())
         left = max(0.0, 1 - step / self._iterations)
         for group in self._optimiser.param_groups:
             group['lr'] = self._settings.discriminator_lr * left**self._settings.power

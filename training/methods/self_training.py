@@ -22,6 +22,7 @@ from training.losses import feature_distance
 from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SupervisedLoss, draw_box, figures
 from training.panels import paint_all
+from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
 from training.teacher import PseudoLabels, Teacher
@@ -106,8 +107,9 @@ class SelfTraining:
 
     A step in several shares has the same images, boxes and colours as one of a large batch, and
     as gradients the mean over the shares. What looks at several images at once sees those of one
-    share: batch norms, the quality of the pseudo labels, the cells that the feature distance is
-    averaged over, and ClassMix's choice with scope 'batch'.
+    share: batch norms, and ClassMix's choice with scope 'batch'. The quality of the pseudo labels
+    and the number of cells that the feature distance is averaged over are those of the shares
+    that all processes work on at the same time.
 
     Attributes:
         student: the trained network.
@@ -185,12 +187,14 @@ class SelfTraining:
         if draws is None:
             draws = self.draw(images, labels, step, share)
 
-        losses = self._source_losses(images, labels, draws.source_box)
+        losses = self._source_losses(images, labels, draws.source_box, share)
         backward(torch.stack(list(losses.values())).sum())
 
         target_images = self.student.normalise(target['image'])
         valid = target['valid'].to(images.device)
-        pseudo = self.teacher.label(target_images, valid, self.settings.pseudo_threshold)
+        pseudo = self.teacher.label(
+            target_images, valid, self.settings.pseudo_threshold, share.processes.average
+        )
         mixture = self.mix(images, labels, target_images, pseudo, draws)
         output = self.student(mixture.images, draws.mix_box)
         parts = self.supervised(output, mixture.labels, draws.mix_box, mixture.weights)
@@ -220,17 +224,21 @@ class SelfTraining:
         """
         return {}
 
-    def _source_losses(self, images: Tensor, labels: Tensor, box: Box | None) -> dict[str, Tensor]:
+    def _source_losses(
+        self, images: Tensor, labels: Tensor, box: Box | None, share: Share
+    ) -> dict[str, Tensor]:
         output = self.student(images, box)
         parts = self.supervised(output, labels, box)
         losses = {f'source_{name}': loss for name, loss in parts.items()}
         if self.feature_encoder is not None:
-            distance = self._feature_distance(output.features, self.student.shrink(images), labels)
+            seen = self.student.shrink(images)
+            distance = self._feature_distance(output.features, seen, labels, share)
             # Where both crops are of one size, both resolutions stay close (spec 3.6).
             if box is not None and output.detail_features is not None and self._both_resolutions:
                 seen = self.student.cut_detail(images, box)
                 inside = labels[:, box.y1 : box.y2, box.x1 : box.x2]
-                distance = distance + self._feature_distance(output.detail_features, seen, inside)
+                features = output.detail_features
+                distance = distance + self._feature_distance(features, seen, inside, share)
             losses['feature_distance'] = distance
         return losses
 
@@ -240,7 +248,11 @@ class SelfTraining:
         return architecture.context_size == architecture.detail_size
 
     def _feature_distance(
-        self, features: Sequence[Tensor], seen: Tensor, labels: Tensor
+        self,
+        features: Sequence[Tensor],
+        seen: Tensor,
+        labels: Tensor,
+        share: Share = WHOLE,
     ) -> Tensor:
         assert self.feature_encoder is not None
         with torch.no_grad():
@@ -252,6 +264,7 @@ class SelfTraining:
             thing_ids=self.student.classes.thing_ids,
             min_ratio=self.settings.feature_distance_min_ratio,
             classes=len(self.student.classes),
+            average=share.processes.average,
         )
         return self.settings.feature_distance_weight * distance
 
@@ -293,7 +306,7 @@ class SelfTraining:
             'pseudo_weight': pseudo.weights[0].clone(),
         }
 
-    def finish_step(self, step: int) -> None:
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
         """Nothing: the run's optimiser moves all there is."""
 
     def panels(self) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hrda_core.windows import Box, detail_offsets
 from training.losses import PixelLoss, composite_loss, composite_parts
 from training.panels import paint_all
+from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
 
@@ -113,7 +114,7 @@ class SourceOnly:
         self._last = {'source': source['image'][0], 'source_label': source['label'][0]}
         return figures(losses)
 
-    def finish_step(self, step: int) -> None:
+    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
         """Nothing: the run's optimiser moves all there is."""
 
     def panels(self) -> dict[str, np.ndarray]:
