@@ -88,14 +88,26 @@ def save_model(
 def write_safetensors(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]
 ) -> None:
-    """Write tensors under a temporary name, then rename."""
+    """Write tensors under a temporary name, then rename.
+
+    Raises:
+        OSError: the disk is full, or cannot be written to; what was there before stays.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(plain, temporary, metadata=metadata)
+        # The content must be on the disk before the name, or a power cut leaves an empty file.
+        with temporary.open('rb') as file:
+            os.fsync(file.fileno())
         temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(
+            f'{path} could not be written ({error}), what it held before stays; make room on '
+            'that disk'
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from training.share import WHOLE, Share
+from training.stop_signals import STOP_SIGNALS
 
 Place = tuple[int, int]
 
@@ -55,6 +56,8 @@ def make_loader(
         dataset,
         batch_sampler=_Steps(steps, batch_size, shares),
         num_workers=workers,
+        # Children of the trainer itself, which end when it is killed; no server's.
+        multiprocessing_context='fork' if workers else None,
         pin_memory=pin,
         worker_init_fn=_init_worker,
         # Its own generator, so that making a loader leaves the global random state alone.
@@ -65,5 +68,5 @@ def make_loader(
 def _init_worker(_: int) -> None:
     cv2.setNumThreads(0)
     # A signal to the whole process group is for the trainer: it still saves, and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hrda_core.checkpoints import CheckpointError, save_model
+from hrda_core.checkpoints import CheckpointError, read_metadata, save_model
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
@@ -108,6 +108,8 @@ class TrainingLoop:
             raise CheckpointError(
                 f'{self.folder.state}: does not fit the settings of this run: {error}'
             ) from error
+        if not self._handed_out():
+            self._hand_out()
 
     def run(self) -> bool:
         """Train.
@@ -147,9 +149,22 @@ class TrainingLoop:
         if not self._processes.first:
             return
         write_state(self.folder.state, self._state())
-        self.folder.write_progress(self.done, self.settings.loop.iterations)
-        for path, network in self._networks().items():
-            save_model(path, network, step=self.done, extra=self._metadata())
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Write the networks to use, and how far they are."""
+        if self._processes.first:
+            self.folder.write_progress(self.done, self.settings.loop.iterations)
+            for path, network in self._networks().items():
+                save_model(path, network, step=self.done, extra=self._metadata())
+
+    def _handed_out(self) -> bool:
+        """Whether a run that was killed while it saved had come to the end of that."""
+        try:
+            steps = {int(read_metadata(path)['step']) for path in self._networks()}
+        except (CheckpointError, KeyError, ValueError):
+            return False
+        return {*steps, self.folder.steps_done()} == {self.done}
 
     def _metadata(self) -> dict[str, str]:
         """What the method wants its network's checkpoints to say."""

@@ -103,10 +103,15 @@ class RunFolder:
     def start(self, config: str) -> None:
         """Make the folder; write the resolved settings and the versions they run on.
 
+        What a killed run was writing is removed.
+
         Args:
             config: the settings as YAML.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        for pattern in ('.*.part', '.*.tmp'):
+            for leftover in self.path.rglob(pattern):
+                leftover.unlink(missing_ok=True)
         write_text(self.path / 'versions.json', json.dumps(versions(), indent=2))
         write_text(self.config, config)
 

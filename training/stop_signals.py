@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C, what schedulers send before they kill, and Slurm's early warning (--signal=USR1@60)."""
+
+
+ECHO_S = 1.0
+"""A SIGINT that soon after another signal is no second wish [s]."""
+
 
 class StopSignals:
-    """Turns the first SIGINT or SIGTERM within the block into a wish to stop.
+    """Turns the first of these signals within the block into a wish to stop.
 
-    The second one interrupts at once. Outside the main thread, which alone gets signals, the
-    block does nothing.
+    A further SIGINT interrupts at once. Others change nothing, since schedulers repeat themselves,
+    and so does an echo: torchrun passes the Ctrl-C on that its processes have had already.
+    Outside the main thread, which alone gets signals, the block does nothing.
     """
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self._since = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in STOP_SIGNALS:
                 self._previous[number] = signal.signal(number, self._handle)
         return self
 
@@ -35,6 +45,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received, self._since = signal.Signals(number).name, time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - self._since > ECHO_S:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name

@@ -147,7 +147,7 @@ class StopAfter:
             yield batch
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_signals_save_and_a_resumed_run_is_the_same(
     data: Path,
     tmp_path: Path,
