@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_run import tiny_settings, write_config
 
 from hrda_core.classes import CITYSCAPES, ClassSet
+from training.cli import main
 from training.config import TrainSettings, absolute
 from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
 from training.frames import LabelledFrames, find_labelled, target_images
@@ -345,3 +347,24 @@ def test_palette_labels_of_mapillary(tmp_path: Path) -> None:
     picture.putpalette([7, 7, 7] * 256)
     picture.save(label)
     assert _find(tmp_path, 'mapillary').read_label(0)[0, 0] == CAR
+
+
+def test_a_run_from_gta_to_cityscapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    noise = np.random.default_rng(0).integers(0, 256, (72, 80, 3), np.uint8)
+    ids = np.full((72, 80), 7, np.uint8)
+    ids[:36] = 26
+    for image, label in (
+        ('gta/images/1.png', 'gta/labels/1.png'),
+        ('cs/leftImg8bit/train/ulm/1_leftImg8bit.png', None),
+        ('cs/leftImg8bit/val/ulm/2_leftImg8bit.png', 'cs/gtFine/val/ulm/2_gtFine_labelIds.png'),
+    ):
+        _save(tmp_path / image, noise)
+        if label is not None:
+            _save(tmp_path / label, ids)
+    settings = tiny_settings(tmp_path, tmp_path / 'run', loop__iterations=1)
+    settings['source'] = {'root': str(tmp_path / 'gta'), 'kind': 'gta'}
+    for name in ('target', 'validation'):
+        settings[name] = {'root': str(tmp_path / 'cs'), 'kind': 'cityscapes'}
+    assert main(['train', str(write_config(tmp_path / 'c.yaml', settings))]) == 0
+    assert (tmp_path / 'run' / 'model.safetensors').is_file()

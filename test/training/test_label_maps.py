@@ -218,3 +218,8 @@ def test_colours_of_two_classes_are_found_only_when_colours_are_read() -> None:
     assert table.codec(CITYSCAPES).entries == ((1, 0), (2, 13))
     with pytest.raises(ValueError, match='stands for two classes'):
         table.codec(CITYSCAPES, 'color')
+
+
+def test_the_table_to_copy_can_be_used() -> None:
+    table = resolve_label_map(str(Path(__file__).parents[2] / 'config' / 'label_map.yaml'))
+    assert len(table.codec(CITYSCAPES).entries) == len(table.rows)
