@@ -62,10 +62,15 @@ def test_errors_give_code_1_and_stop_nothing(config: Path, tmp_path: Path) -> No
     data = tmp_path / 'data'
     (data / 'source' / 'images' / '01.png').write_bytes(b'')
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(data / 'validation' / 'labels' / '00.png')
-    overrides = ['--model.start_from=nothing.safetensors', '--target.root=nowhere']
+    overrides = [
+        '--validation.score=[dragon]',
+        '--model.start_from=nothing.safetensors',
+        '--target.root=nowhere',
+    ]
     assert main(['doctor', str(config), *overrides, f'--report={tmp_path / "r"}']) == 1
     report = _report(tmp_path / 'r')
     areas = {f['area'] for f in report['findings'] if f['level'] == 'error'}
+    assert any('dragon' in finding['what'] for finding in report['findings'])
     assert areas == {'source', 'target', 'validation', 'model.start_from'}
     assert (tmp_path / 'r' / 'contact_sheet.png').is_file()
 
@@ -85,6 +90,13 @@ def test_missing_classes_are_reported(config: Path, tmp_path: Path) -> None:
 def test_unknown_settings_are_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['doctor', str(config), '--loop.iteration=3']) == 1
     assert 'did you mean loop.iterations?' in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures('no_estimate')
+def test_a_source_alone_is_enough(config: Path, tmp_path: Path) -> None:
+    alone = ['--method=source_only', '--target=null', '--validation=null', '--no-time']
+    assert main(['doctor', str(config), *alone]) == 0
+    assert set(_report(tmp_path / 'run.doctor')['sets']) == {'source'}
 
 
 @pytest.mark.usefixtures('no_estimate')

@@ -157,6 +157,11 @@ def test_headers_alone_show_sizes(root: Path) -> None:
     assert 'label 32x24 px' in _found(root, quick=True)[0].what
 
 
+def test_a_quick_look_finds_what_is_cut_off(root: Path) -> None:
+    path = _cut_off(root)
+    assert [(f.level, f.files) for f in _found(root, quick=True)] == [('error', (str(path),))]
+
+
 def test_raw_ids_without_a_class_are_a_note(root: Path) -> None:
     found = _found(root, label_ids='raw')
     strange = next(f for f in found if 'no class of' in f.what)

@@ -30,6 +30,7 @@ from training.doctor.speed import (
     report_speed,
 )
 from training.progress import Display
+from training.scores import ConfusionMatrix
 
 
 def examine(
@@ -51,6 +52,9 @@ def examine(
         classes = resolve_classes(settings.classes)
     if classes is None:
         return diagnosis
+    if settings.validation is not None:
+        with findings.kept('validation', 'mend validation.merge and validation.score'):
+            ConfusionMatrix(classes, settings.validation.merge, settings.validation.score)
     _look_at_data(diagnosis, classes, quick, display)
     network = inspect_network(settings, classes, findings)
     if network is not None:
@@ -135,6 +139,7 @@ def _estimate_time(
     with diagnosis.findings.kept('time', 'choose a smaller loop.batch_size or model.context_size'):
         speed = estimate_speed(network.method, settings, runtime, loaded, display)
         diagnosis.speed = speed
+        diagnosis.estimates['loading'] = f'{1 / loaded.image_s:.3g} images per second and process'
         diagnosis.estimates['time'] = speed.sentence()
         report_speed(speed, settings, loaded, diagnosis.findings)
 

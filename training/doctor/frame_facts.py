@@ -110,11 +110,13 @@ def _examine(frames: FrameSet, index: int, *, quick: bool) -> FrameFacts:
 
 def _image_header(path: Path) -> dict[str, object]:
     try:
+        size = image_size(path)
         with Image.open(path) as image:
             bits = 16 if image.mode.startswith('I') else 8
-            return {'size': image.size, 'bits': bits, 'orientation': _orientation(image)}
-    except (OSError, SyntaxError, ValueError) as error:
+            orientation = int(image.getexif().get(ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return {'image_error': str(error)}
+    return {'size': size, 'bits': bits, 'orientation': orientation}
 
 
 def _image(path: Path) -> dict[str, object]:
@@ -132,10 +134,6 @@ def _image(path: Path) -> dict[str, object]:
         'orientation': orientation,
         'pixels': look_at_pixels(image, hashlib.sha1(data, usedforsecurity=False).hexdigest()),
     }
-
-
-def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(ORIENTATION, 1))
 
 
 def look_at_pixels(image: npt.NDArray[np.uint8], sha1: str = '') -> Pixels:

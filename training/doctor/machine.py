@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hrda_core.runtime import Runtime, choose_runtime
 from training.config import TrainSettings
-from training.doctor.findings import Findings
+from training.doctor.findings import Findings, amount
 from training.doctor.network import Network
 from training.run_folder import RunFolder
 
@@ -31,10 +31,11 @@ def _report_cores(settings: TrainSettings, findings: Findings) -> None:
     sets = 1 if settings.target is None or settings.method == 'source_only' else 2
     processes = sets * loop.workers + 1
     if processes > cores and loop.workers > 0:
+        most = max((cores - 1) // sets, 0)
         findings.warning(
             'loop.workers',
-            f'{sets * loop.workers} loading processes and the trainer share {cores} cores',
-            f'at most {max((cores - 1) // sets, 0)} leaves a core for each',
+            f'{amount(processes - 1, "loader")} and the trainer share {amount(cores, "core")}',
+            f'set loop.workers: {most}' + ('' if most else ', which loads in the trainer itself'),
         )
     place = Path('/dev/shm')
     if loop.workers > 0 and place.is_dir():
