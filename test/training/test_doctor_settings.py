@@ -16,6 +16,7 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.runtime import choose_runtime
 from training.class_stats import ClassStatistics
 from training.config import TrainSettings
+from training.data_settings import SourceSettings
 from training.doctor import memory
 from training.doctor.class_table import ClassRow, class_table, report_classes
 from training.doctor.colours import Colours, colour_gap, colours_of, report_colours
@@ -255,7 +256,7 @@ def test_free_memory_of_this_machine_is_known() -> None:
     ('load_s', 'workers', 'warned'), [(0.5, 4, False), (2.0, 4, True), (0.5, 0, True)]
 )
 def test_waiting_for_data_is_told(load_s: float, workers: int, warned: bool) -> None:
-    settings = TrainSettings(source=None, output='', method='source_only')  # type: ignore[arg-type]
+    settings = TrainSettings(SourceSettings(''), '', method='source_only')
     findings = Findings()
     speed = Speed(1.0, 3, load_s, workers, 100)
     report_speed(speed, settings, Loaded((), load_s), findings)
