@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+SMALLEST_SEEN = 32
+"""Below this side an image leaves a deep encoder level empty [px]."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Architecture:
             )
         if not 0 < self.context_scale <= 1:
             raise ValueError(f'context_scale {self.context_scale} is outside (0, 1]')
+        if self.multi_resolution and self.context_size * self.context_scale < SMALLEST_SEEN:
+            raise ValueError(
+                f'context_size {self.context_size} at context_scale {self.context_scale} leaves '
+                f'fewer than {SMALLEST_SEEN} px for the encoder; raise one of the two'
+            )
         if self.fixed_attention is not None and not 0 <= self.fixed_attention <= 1:
             raise ValueError(f'fixed_attention {self.fixed_attention} is outside 0..1')
         if not self.multi_resolution and (self.fixed_attention is not None or self.detail_blur):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import ceil
 from typing import NamedTuple
 
-from hrda_core.architecture import Architecture
+from hrda_core.architecture import SMALLEST_SEEN, Architecture
 
 ALIGNMENT = 8
 """Context crops cover whole cells of their own stride-4 features at half resolution [px]."""
@@ -126,13 +127,16 @@ def padded_size(height: int, width: int, architecture: Architecture) -> tuple[in
     """Size that an image is padded to before it is planned: (height, width) [px].
 
     Sides of at least a context crop stay; shorter ones (and all of mode `whole`) grow to the
-    next multiple of 8, since a context crop's two resolutions must share one grid.
+    next multiple of 8, since a context crop's two resolutions must share one grid, and far
+    enough that the context is no smaller than an encoder can see.
     """
+    seen = architecture.context_scale if architecture.multi_resolution else 1.0
+    smallest = max(SMALLEST, ceil(SMALLEST_SEEN / seen))
 
     def pad(size: int) -> int:
         if architecture.mode == 'slide' and size >= architecture.context_size:
             return size
-        return max(-(-size // ALIGNMENT) * ALIGNMENT, SMALLEST)
+        return -(-max(size, smallest) // ALIGNMENT) * ALIGNMENT
 
     return pad(height), pad(width)
 

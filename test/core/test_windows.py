@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -93,6 +94,12 @@ def test_sides_of_a_context_or_more_are_not_padded():
     assert padded_size(1081, 1923, PUBLISHED) == (1081, 1923)
     assert padded_size(1081, 361, PUBLISHED) == (1081, 368)
     assert padded_size(20, 30, PUBLISHED) == (64, 64)
+
+
+def test_small_images_leave_the_context_large_enough_for_the_encoder():
+    quarter = replace(PUBLISHED, context_scale=0.25)
+    assert padded_size(80, 300, quarter) == (128, 304)
+    assert padded_size(20, 30, replace(quarter, attention='none')) == (64, 64)
 
 
 def test_detail_offsets_are_the_published_ones():
