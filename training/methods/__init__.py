@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from training.processes import ALONE, Processes
 from training.share import WHOLE, Share
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
     from hrda_core.hrda import HRDA
     from training.config import TrainSettings
+    from training.processes import Processes
 
     Batch = Mapping[str, Mapping[str, Any]]
     Backward = Callable[[Tensor], None]
@@ -59,7 +59,7 @@ class Method(Protocol):
         """
         ...
 
-    def finish_step(self, step: int, processes: Processes = ALONE) -> None:
+    def finish_step(self, step: int, processes: Processes = ...) -> None:
         """Move what the run's optimiser does not hold, alike in all processes.
 
         Called once at the end of a step, when all its losses are known to be finite.
