@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from training.share import WHOLE, Share
-
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from hrda_core.hrda import HRDA
     from training.config import TrainSettings
     from training.processes import Processes
+    from training.share import Share
 
     Batch = Mapping[str, Mapping[str, Any]]
     Backward = Callable[[Tensor], None]
@@ -41,7 +40,7 @@ class Method(Protocol):
     notes: tuple[str, ...]
 
     def step(
-        self, batch: Batch, step: int, backward: Backward, share: Share = WHOLE
+        self, batch: Batch, step: int, backward: Backward, share: Share = ...
     ) -> dict[str, Tensor]:
         """Compute the losses of one step and call `backward` on each; no optimiser here.
 
