@@ -58,7 +58,10 @@ def read_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location='cpu', weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f'{path}: no readable training state: {reason}') from error
+        raise CheckpointError(
+            f'{path}: no readable training state ({reason}); put a copy of it back, or start a '
+            'new run whose model.start_from is the model.safetensors of this one'
+        ) from error
     if not isinstance(state, dict) or state.get('format') != STATE_FORMAT:
         raise CheckpointError(f'{path}: no training state of this version ({STATE_FORMAT})')
     return state
