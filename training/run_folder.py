@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
+import fcntl
 import io
 import json
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -30,7 +32,7 @@ class RunFolder:
         teacher.safetensors: the teacher, where the method has one.
         metrics.csv, tensorboard/: figures by step.  plots/: the same as curves.
         scores/step_N.json: every evaluation.  panels/step_N.png: pictures of what goes on.
-        log.txt: what was said.  progress.json: how far the run is.
+        log.txt: what was said.  progress.json: how far the run is.  .lock: see `claim`.
 
     Args:
         path: the folder; it need not exist.
@@ -51,6 +53,8 @@ class RunFolder:
         self.plots = self.path / 'plots'
         self.log_file = self.path / 'log.txt'
         self.progress = self.path / 'progress.json'
+        self.lock = self.path / '.lock'
+        self._claim: IO[str] | None = None
 
     def is_run(self) -> bool:
         """Whether a run was started here."""
@@ -115,6 +119,24 @@ class RunFolder:
         write_text(self.path / 'versions.json', json.dumps(versions(), indent=2))
         write_text(self.config, config)
 
+    def claim(self) -> None:
+        """Keep other processes from training in this folder for as long as this one lives.
+
+        Raises:
+            ValueError: another process does.
+        """
+        # Kept open: closing it would give the claim up. Loading processes do not inherit it.
+        self._claim = self.lock.open('w')
+        try:
+            fcntl.lockf(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # Some network disks know no locks.
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise ValueError(
+                    f'{self.path}: another process is training in this folder; wait for its end '
+                    'or stop it first'
+                ) from error
+
     def remove(self) -> None:
         """Delete a run's own files; whatever else lies in the folder stays."""
         if not self.is_run():
@@ -122,7 +144,7 @@ class RunFolder:
         for folder in (self.state.parent, self.tensorboard, self.scores, self.panels, self.plots):
             shutil.rmtree(folder, ignore_errors=True)
         files = (self.model, self.teacher, self.best, self.metrics, self.log_file, self.progress)
-        for file in (*files, self.path / 'versions.json', self.config):
+        for file in (*files, self.path / 'versions.json', self.lock, self.config):
             file.unlink(missing_ok=True)
 
     def log(self, text: str) -> None:

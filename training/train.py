@@ -184,8 +184,11 @@ def _train(
     folder = RunFolder(settings.output)
     changed = _changes(folder, settings) if resume else []
     with workplace.processes.first_before_others():
-        if workplace.processes.first and not resume:
-            folder.check_free(overwrite)
+        if workplace.processes.first:
+            if not resume:
+                folder.check_free(overwrite)
+            if folder.is_run():
+                folder.claim()
         # Data and networks can be refused, so the folder is not touched before.
         fresh = not (resume and folder.state.is_file())
         parts = assemble(settings, display, workplace, fresh=fresh)
@@ -196,6 +199,7 @@ def _train(
     loop.resume()
     if workplace.processes.first:
         folder.start(to_yaml(settings))
+        folder.claim()
     for text in parts.introduction:
         loop.reporter.say(text)
     if resume:

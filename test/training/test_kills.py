@@ -125,6 +125,21 @@ def test_resume_finishes_a_save_that_was_cut_short(data: Path, tmp_path: Path) -
     assert not list(run.rglob('.*.part'))
 
 
+def test_a_run_that_is_going_on_cannot_be_resumed_beside_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / 'run'
+    config = write_config(data, run, loop__iterations=1000, loop__workers=1)
+    process = tiny_processes.start(['train', str(config)], tmp_path / 'log')
+    while process.is_alive() and not RunFolder(run).steps_done():
+        time.sleep(0.01)
+    assert main(['train', '--resume', str(run)]) == 1
+    assert 'another process is training in this folder' in capsys.readouterr().err
+    process.kill()
+    process.join()
+    assert main(['train', '--resume', str(run), '--loop.iterations=1']) == 0
+
+
 def test_a_full_disk_keeps_the_old_files(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
