@@ -28,7 +28,8 @@ def prepare_argv(argv: list[str]) -> list[str]:
         ValueError: no teacher is named, or a setting does not exist.
         FileNotFoundError: no such settings file, or its base is missing.
     """
-    if any(argument.partition('=')[0] == '--resume' for argument in argv):
+    options = {argument.partition('=')[0] for argument in argv}
+    if options & {'--resume', '-h', '--help'} or any(o.endswith('.help') for o in options):
         return train.prepare_argv(argv)
     named = argv[:2] if '--config' in argv[1:2] else [a for a in argv[:2] if a[:1] != '-']
     if len(named) < 2:

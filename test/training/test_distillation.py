@@ -205,6 +205,18 @@ def test_the_memory_of_a_step_can_be_estimated(teacher: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ('option', 'words'), [('--help', 'teacher_scale'), ('--few_labels.help', 'few_labels.share')]
+)
+def test_help_needs_no_teacher(
+    option: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(['distill', option])
+    assert stop.value.code in (0, None)
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
     ('arguments', 'words'),
     [
         ([], 'name a checkpoint and a settings file'),
