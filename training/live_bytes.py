@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 REDUCED = (F.linear, F.conv2d, torch.matmul, Tensor.matmul, Tensor.__matmul__)
 """What a GPU computes in the reduced precision; everything else follows its inputs."""
@@ -133,7 +132,7 @@ class ReducedPrecision(TorchFunctionMode):
         super().__init__()
         self._dtype = dtype
         self._weights: dict[int, Tensor] = {}
-        self.enabled = dtype != torch.float32
+        self._enabled = dtype != torch.float32
 
     def __torch_function__(
         self,
@@ -144,9 +143,9 @@ class ReducedPrecision(TorchFunctionMode):
     ) -> Any:
         options = dict(kwargs or {})
         attention = func is F.scaled_dot_product_attention
-        if self.enabled and (attention or func in REDUCED):
+        if self._enabled and (attention or func in REDUCED):
             args, options = tree_map(self._reduce, (args, options))
-        elif self.enabled and func in FULL:
+        elif self._enabled and func in FULL:
             args, options = tree_map(_full, (args, options))
         if attention:
             return _Attention.apply(*args[:3])
@@ -163,14 +162,20 @@ class ReducedPrecision(TorchFunctionMode):
         return self._weights[id(value)]
 
 
-@contextmanager
-def full_precision(mode: ReducedPrecision) -> Iterator[None]:
-    """A stretch without the imitated autocast, such as a backward pass."""
-    before, mode.enabled = mode.enabled, False
-    try:
-        yield
-    finally:
-        mode.enabled = before
+def run_backward(loss: Tensor) -> None:
+    """`loss.backward()` under the modes above.
+
+    Tensor.backward leaves function modes, so that they would not see what is computed again.
+    """
+    torch.autograd.graph._engine_run_backward(
+        (loss,),
+        (torch.ones_like(loss),),
+        False,
+        False,
+        (),
+        allow_unreachable=True,
+        accumulate_grad=True,
+    )
 
 
 def _full(value: Any) -> Any:

@@ -22,6 +22,8 @@ from hrda_core.checkpoints import CheckpointError, read_metadata, save_model
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
+from training.execution import prepare, set_tf32
+from training.fit import OutOfMemory, advice, is_out_of_memory
 from training.launch import Workplace
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate
@@ -77,7 +79,9 @@ class TrainingLoop:
         self._fabric, self._processes = workplace.fabric, workplace.processes
         # Crops never change their size, so looking for the fastest convolutions pays.
         torch.backends.cudnn.benchmark = self._fabric.device.type == 'cuda'
+        set_tf32(settings.loop.tf32)
         self.method = method.to(self._fabric.device)
+        prepare(self.method, settings.loop)
         self._statistics = RunningStatistics(self._networks().values())
         self.optimiser = build_optimiser(method.student, settings.optimiser)
         self._stepper = self._fabric.setup_optimizers(self.optimiser)
@@ -120,13 +124,14 @@ class TrainingLoop:
         Raises:
             NonFiniteLoss: a loss is infinite or no number; the last saved state stays.
             OtherProcessFailed: another process cannot go on.
+            OutOfMemory: a step does not fit; the last saved state stays.
         """
         self._begin_alike()
         self.reporter.open(self.done)
         try:
             with StopSignals() as stop:
                 for batches in self._until_stopped(stop):
-                    self._step(batches)
+                    self._fitting_step(batches)
                     self._report()
                     if self._due(self.settings.loop.checkpoint_every):
                         self.save()
@@ -197,6 +202,28 @@ class TrainingLoop:
             if received:
                 self._stopped_by = received[0]
                 return
+
+    def _fitting_step(self, batches: Sequence[Batch]) -> None:
+        try:
+            self._step(batches)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).strip().partition('\n')[0]
+        else:
+            return
+        self.optimiser.zero_grad()
+        self.reporter.say('out of memory; looking for settings that fit')
+        saved = self.folder.steps_done()
+        go_on = f'--resume {self.folder.path}' if saved else '--overwrite'
+        text = (
+            f'step {self.done + 1}: out of memory ({reason}). '
+            f'{advice(self.settings, resumed=saved > 0)}; the state saved after step {saved} is '
+            f'untouched: go on with hrda train {go_on} and these settings'
+        )
+        if self._processes.first:
+            self.folder.log(text)
+        raise OutOfMemory(text)
 
     def _step(self, batches: Sequence[Batch]) -> None:
         step = self.done

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from hrda_core.classes import resolve_classes
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import PRECISIONS, choose_runtime
-from training.live_bytes import LiveBytes, ReducedPrecision, full_precision
+from training.execution import prepare
+from training.live_bytes import LiveBytes, ReducedPrecision, run_backward
 from training.methods import build_method
 
 if TYPE_CHECKING:
@@ -95,13 +96,10 @@ def estimate(settings: TrainSettings) -> MemoryEstimate:
             student = HRDA(architecture, resolve_classes(settings.classes))
         pretrained = settings.model.starts_pretrained
         method = build_method(settings, student, pretrained_encoder=pretrained).to('meta')
+        prepare(method, dataclasses.replace(settings.loop, compile=False))
         kept = counted.live
 
-        def backward(loss: Tensor) -> None:
-            with full_precision(precision):
-                loss.backward()
-
-        method.step(_batch(settings), 0, backward)
+        method.step(_batch(settings), 0, run_backward)
     return _parts(settings, method, kept, counted, device)
 
 

@@ -62,7 +62,8 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.opti
         group['base_lr'] = group['lr']
     if settings.name == 'sgd':
         return torch.optim.SGD(groups, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, betas=settings.betas)
+    on_gpu = all(parameter.is_cuda for group in groups for parameter in group['params'])
+    return torch.optim.AdamW(groups, betas=settings.betas, fused=True if on_gpu else None)
 
 
 def rate_factor(step: int, iterations: int, settings: OptimiserSettings) -> float:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FIXED = ('model', 'classes', 'method', 'loop.seed')
 """Settings that a resumed run cannot change; the weights or the random draws hang on them."""
-RUN_ONLY = ('resume', 'overwrite')
+RUN_ONLY = ('resume', 'overwrite', 'fit')
 """Arguments that say what to do and are no settings of the run."""
 
 
@@ -46,6 +46,12 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument('--resume', metavar='RUN', help='go on with the run in this folder')
     parser.add_argument(
         '--overwrite', action='store_true', help='delete the run in the output folder first'
+    )
+    parser.add_argument(
+        '--fit',
+        metavar='SIZE',
+        help='choose the least costly settings that fit into this memory, such as 12GB, or into '
+        "what the device has free (auto); they go into the run's config",
     )
     add_settings(parser, RUN_ONLY)
 
@@ -125,15 +131,27 @@ def run(args: Namespace) -> int:
     from training.processes import OtherProcessFailed
 
     resume, overwrite = args.resume is not None, args.overwrite
+    settings = settings_of(args)
     with displayed() as display:
+        if args.fit is not None:
+            settings = _fitted(settings, args.fit, resume, display)
         try:
-            train(settings_of(args), display, resume=resume, overwrite=overwrite)
+            train(settings, display, resume=resume, overwrite=overwrite)
         except OtherProcessFailed as error:
             # The one that failed says why; of the others only the first repeats it.
             if error.rank == 0:
                 raise
             return 1
     return 0
+
+
+def _fitted(settings: TrainSettings, size: str, resumed: bool, display: Display) -> TrainSettings:
+    from training.fit import fit
+
+    fitted = fit(settings, size, resumed=resumed)
+    what = f'takes {" ".join(fitted.changes)}' if fitted.changes else 'changes nothing'
+    display.say(f'--fit {size} {what}: the run needs {fitted.needed}')
+    return fitted.settings
 
 
 def settings_of(args: Namespace) -> TrainSettings:
@@ -168,6 +186,11 @@ def train(
     if not workplace.processes.first:
         display = SilentDisplay()
     with workplace.processes.together():
+        if len(set(workplace.processes.gather(to_yaml(settings)))) > 1:
+            raise ValueError(
+                'the processes of this run have different settings; where --fit auto found '
+                'devices with unlike free memory, name a size instead'
+            )
         return _train(settings, display, workplace, resume=resume, overwrite=overwrite)
 
 

@@ -71,3 +71,9 @@ def test_activations_grow_with_the_crop_and_shrink_with_the_precision() -> None:
     small, whole, reduced = (estimate(r).activations for r in (run, large, half))
     assert 3 < whole / small < 5
     assert 0.5 < reduced / whole < 0.85
+
+
+def test_recomputation_keeps_less() -> None:
+    run = settings(method='source_only')
+    recomputed = replace(run, loop=replace(run.loop, gradient_checkpointing=True))
+    assert estimate(recomputed).activations < 0.5 * estimate(run).activations

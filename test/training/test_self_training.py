@@ -394,6 +394,26 @@ def test_unknown_method_names_those_there_are(tiny_model: HRDA) -> None:
         build_method(_run('dacs'), tiny_model, pretrained_encoder=True)
 
 
+@pytest.mark.parametrize(
+    'name', ['source_only', 'masked_consistency', 'min_entropy', 'adversarial']
+)
+def test_every_method_keeps_losses_float32_in_mixed_precision(tiny_model: HRDA, name: str) -> None:
+    method = build_method(_run(name), tiny_model, pretrained_encoder=True)
+    scaler = torch.amp.GradScaler('cpu', init_scale=2.0**10)
+    seen: list[torch.dtype] = []
+
+    def backward(loss: Tensor) -> None:
+        seen.append(loss.dtype)
+        scaler.scale(loss).backward()
+
+    with torch.autocast('cpu', torch.bfloat16):
+        found = method.step(_batch(), 0, backward)
+    assert {figure.dtype for figure in found.values()} == set(seen) == {torch.float32}
+    gradients = [parameter.grad for parameter in tiny_model.parameters()]
+    assert all(g is not None and g.dtype == torch.float32 for g in gradients)
+    assert all(torch.isfinite(g).all() for g in gradients if g is not None)
+
+
 def test_losses_and_mixture_stay_float32_in_mixed_precision(tiny_model: HRDA) -> None:
     method = _method(tiny_model, jitter_probability=1.0, blur_probability=1.0)
     kept: list[Tensor] = []
