@@ -82,6 +82,11 @@ class Batches:
             for name, dataset in self._sets.items()
         )
 
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences about what is labelled and ignored for want of a class."""
+        labelled = (d for d in self._sets.values() if not isinstance(d, TargetDataset))
+        return tuple(text for dataset in labelled for text in dataset.left_out())
+
 
 def _composition(dataset: SourceDataset | MixedSources | TargetDataset) -> str:
     return f' ({dataset.composition()})' if isinstance(dataset, MixedSources) else ''
@@ -150,6 +155,7 @@ def assemble(
         f'{settings.method} with {settings.model.encoder}, {weights / 1e6:.1f} M weights, '
         f'on {runtime.reason}',
         batches.counts(),
+        *batches.left_out(),
         *step_size(settings.loop, processes),
         *notes,
         *method.notes,

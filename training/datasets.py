@@ -70,6 +70,11 @@ class SourceDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.frames)
 
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences about what is labelled and ignored for want of a class."""
+        text = self.frames.left_out()
+        return (text,) if text else ()
+
     def __getitem__(self, place: Place) -> dict[str, Any]:
         generator = step_generator(self._seed, Stream.SOURCE, *place)
         train_id, min_pixels = None, 0.0

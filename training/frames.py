@@ -51,6 +51,13 @@ class LabelledFrames:
         labels = tuple(self.labels[index] for index in indices)
         return replace(self, images=images, labels=labels)
 
+    def left_out(self) -> str:
+        """A sentence about what is labelled and ignored for want of a class; '' = nothing."""
+        names = self.codec.left_out
+        if not names:
+            return ''
+        return f'class set {self.classes.name} lacks {", ".join(names)}: such pixels are ignored'
+
     def name(self, index: int) -> str:
         """Path of an image below the root."""
         return os.path.relpath(self.images[index], self.root)

@@ -90,6 +90,14 @@ class MixedSources(Dataset[dict[str, Any]]):
         sample = self.datasets[number][place]
         return sample | {'file': f'{self.sets[number].role}: {sample["file"]}'}
 
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences about what is labelled and ignored for want of a class."""
+        return tuple(
+            f'{each.role}: {text}'
+            for dataset, each in zip(self.datasets, self.sets, strict=True)
+            for text in dataset.left_out()
+        )
+
     def composition(self) -> str:
         """Frames and share of every data set, in words."""
         return ', '.join(

@@ -368,3 +368,12 @@ def test_a_run_from_gta_to_cityscapes(tmp_path: Path, monkeypatch: pytest.Monkey
         settings[name] = {'root': str(tmp_path / 'cs'), 'kind': 'cityscapes'}
     assert main(['train', str(write_config(tmp_path / 'c.yaml', settings))]) == 0
     assert (tmp_path / 'run' / 'model.safetensors').is_file()
+
+
+def test_classes_that_the_class_set_lacks_are_told(tmp_path: Path) -> None:
+    mine = ClassSet('mine', ('car', 'road'), ((0, 0, 0), (1, 1, 1)), ((0,), (1,)))
+    _write(tmp_path, 'images/1.png', 'labels/1.png', _ids(7, 24))
+    frames = find_labelled(SourceSettings(str(tmp_path), 'gta'), mine, 'source')
+    assert frames.read_label(0).tolist() == [[255] * 3, [1] * 3]
+    assert frames.left_out().startswith('class set mine lacks sidewalk, building, ')
+    assert not _find(tmp_path, 'gta').left_out()

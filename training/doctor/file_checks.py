@@ -17,6 +17,9 @@ MUCH_IGNORED = 0.5
 """Share of ignored pixels of a set from which on something is likely to be wrong."""
 FEW_SIZES = 8
 """So many sizes of a set are named one by one."""
+LEFT_OUT_REMEDY = (
+    'fine if these things are meant to be ignored; else name them in a label_map of your own'
+)
 
 Facts = Sequence[FrameFacts]
 
@@ -198,6 +201,8 @@ def _report_ids(frames: FrameSet, facts: Facts, findings: Findings) -> None:
             else codec.remedy,
             files,
         )
+    if left_out := frames.labelled.left_out():
+        findings.note(frames.role, left_out, LEFT_OUT_REMEDY)
     share = ignored_share(facts)
     if share is not None and share > MUCH_IGNORED:
         findings.warning(

@@ -27,6 +27,7 @@ class LabelCodec(Protocol):
     Attributes:
         tolerant: whether values without a meaning are ignored, instead of being an error.
         remedy: what to do about such values.
+        left_out: classes of the labels that the class set lacks, so that they are ignored.
     """
 
     @property
@@ -34,6 +35,9 @@ class LabelCodec(Protocol):
 
     @property
     def remedy(self) -> str: ...  # noqa: D102
+
+    @property
+    def left_out(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def read(self, path: Path) -> Uint8Array:
         """Train ids of a label file, uint8 (H, W), 255 = ignored.
@@ -69,6 +73,7 @@ class TrainIds:
     """
 
     classes: ClassSet
+    left_out = ()
     tolerant = False
     remedy = 'name another class set, set label_ids: raw if these are raw ids, or give a label_map'
 
@@ -112,6 +117,7 @@ class RawIds:
 
     classes: ClassSet
     pixels: Pixels = 'id'
+    left_out = ()
     tolerant = True
     remedy = 'add the ids to the class set'
 
@@ -143,6 +149,7 @@ class MappedLabels:
         entries: the table; 255 = ignored.
         remedy: what to do about a value that is not in the table.
         tolerant: whether such values are ignored.
+        left_out: classes that the table names and the class set lacks; they are ignored.
     """
 
     name: str
@@ -150,6 +157,7 @@ class MappedLabels:
     entries: Entries
     remedy: str
     tolerant: bool = False
+    left_out: tuple[str, ...] = ()
 
     def read(self, path: Path) -> Uint8Array:
         """See `LabelCodec.read`."""

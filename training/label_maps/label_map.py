@@ -98,21 +98,14 @@ class LabelMap:
             ValueError: a class name, or two classes for one value, or no value at all.
         """
         pixels = pixels or self.pixels
-        entries: dict[int, int] = {}
-        for row in self.rows:
-            value = row.value(pixels)
-            if value is None:
-                continue
-            train_id = self._train_id(row.class_name, classes)
-            if entries.setdefault(value, train_id) != train_id:
-                shown = row.color if pixels == 'color' else row.id
-                raise ValueError(f'label map {self.name}: {shown} stands for two classes')
+        entries = self._entries(classes, pixels)
         if all(train_id == IGNORE for train_id in entries.values()):
             raise ValueError(
                 f'label map {self.name}: no row with {"color" if pixels == "color" else "id"} '
                 f'belongs to a class of class set {classes.name!r}, which has '
                 f'{", ".join(classes.names)}; name these in a label_map of your own'
             )
+        named = dict.fromkeys(row.class_name for row in self.rows if row.class_name is not None)
         remedy = (
             'add it to the map (class: null ignores it), give a label_map of your own, or check '
             'kind and label_ids'
@@ -123,7 +116,20 @@ class LabelMap:
             tuple(sorted(entries.items())),
             remedy,
             tolerant=self.others == 'ignore',
+            left_out=tuple(name for name in named if name not in classes.names),
         )
+
+    def _entries(self, classes: ClassSet, pixels: Pixels) -> dict[int, int]:
+        entries: dict[int, int] = {}
+        for row in self.rows:
+            value = row.value(pixels)
+            if value is None:
+                continue
+            train_id = self._train_id(row.class_name, classes)
+            if entries.setdefault(value, train_id) != train_id:
+                shown = row.color if pixels == 'color' else row.id
+                raise ValueError(f'label map {self.name}: {shown} stands for two classes')
+        return entries
 
     def _train_id(self, name: str | None, classes: ClassSet) -> int:
         if name is None or (self.built_in and name not in classes.names):
