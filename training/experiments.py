@@ -18,6 +18,7 @@ GROUPS = {
     'Table 1': 'to Cityscapes, MiT-B5',
     'Table 2': 'HRDA on other methods, GTA5 to Cityscapes',
     'Figure 4, left': 'crops of one resolution, GTA5 to Cityscapes',
+    'Figure 4, right': 'crops of one resolution, trained on labelled Cityscapes',
     'Table 3': 'context size, with detail crops of 512 px',
     'Table 4': 'detail size, with context crops of 1024 px',
     'Table 5': 'two resolutions against one high resolution',
@@ -25,6 +26,7 @@ GROUPS = {
     'Table 7': 'the parts of HRDA',
     'Figure S1': 'weight of the detail loss',
     'Table S1': 'context scale, with context crops of 512 px',
+    'Clear to adverse': 'Cityscapes to night, fog, rain and snow',
     'MIC': 'masked image consistency on HRDA',
 }
 """Tables and figures of the HRDA paper and its supplement, and what follows them, in order."""
@@ -87,6 +89,8 @@ def describe(name: str) -> Iterator[str]:
     if file.bases:
         yield from _changes(file)
     yield f'command: hrda train {name}'
+    if told.paper:
+        yield f'another seed: hrda train {name} --loop.seed=2 --output=runs/{name}_2'
 
 
 def published(told: About) -> str:

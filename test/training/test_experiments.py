@@ -9,6 +9,7 @@ import pytest
 from bare_python import run_without
 from settings_parser import parse
 
+from hrda_core.classes import CITYSCAPES
 from training.cli import main
 from training.config import to_dict
 from training.experiments import GROUPS
@@ -28,8 +29,11 @@ FULL: dict[str, Any] = {
     'source.size': [2560, 1440],
     'source.max_class_share': 0.75,
     'source.photometric': False,
+    'target.kind': 'cityscapes',
     'target.size': [2048, 1024],
     'target.margins': [30, 240, 30, 30],
+    'validation.kind': 'cityscapes',
+    'validation.score': [],
     'model.encoder': 'mit_b5',
     'model.head': 'daformer',
     'model.attention': 'classwise',
@@ -113,6 +117,27 @@ DACS = {
     'self_training.feature_distance_weight': 0.0,
     'self_training.rare_class_sampling': False,
 }
+SYNTHIA = {
+    'source.kind': 'synthia',
+    'source.size': [2560, 1520],
+    'validation.score': [
+        name for name in CITYSCAPES.names if name not in ('terrain', 'truck', 'train')
+    ],
+}
+ORACLE = {
+    'method': 'source_only',
+    'source.kind': 'cityscapes',
+    'source.size': [2048, 1024],
+    'source.photometric': True,
+    'target': None,
+}
+LOW_ORACLE = ORACLE | {'source.size': [1024, 512], 'crop_size': 512, 'model.image_scale': 0.5}
+ADVERSE = {
+    'source.kind': 'cityscapes',
+    'source.size': [2048, 1024],
+    'target.size': [1920, 1080],
+    'target.margins': [0, 0, 0, 0],
+}
 EXPECTED: dict[str, dict[str, Any]] = {
     'gta_to_cityscapes': {},
     'gta_to_cityscapes_mic': {
@@ -121,7 +146,12 @@ EXPECTED: dict[str, dict[str, Any]] = {
         'masked_consistency.ratio': 0.7,
         'masked_consistency.weight': 1.0,
     },
+    'cityscapes_to_acdc': ADVERSE | {'target.kind': 'acdc', 'validation.kind': 'acdc'},
+    'cityscapes_to_dark_zurich': ADVERSE
+    | {'target.kind': 'dark_zurich', 'validation.kind': 'dark_zurich'},
     'table1_gta_daformer': DAFORMER,
+    'table1_synthia_daformer': DAFORMER | SYNTHIA | {'source.size': [1280, 760]},
+    'table1_synthia_hrda': SYNTHIA,
     'table2_min_entropy': RESNET | LOW | ONE | ENTROPY,
     'table2_min_entropy_hrda': RESNET | ENTROPY,
     'table2_adversarial': RESNET | LOW | ONE | ADVERSARIAL,
@@ -133,6 +163,14 @@ EXPECTED: dict[str, dict[str, Any]] = {
     **{f'fig4_lr_{s}': LOW | ONE | {'model.context_size': s} for s in (128, 256, 384, 512)},
     **{
         f'fig4_hr_{s}': ONE | {'crop_size': 1024, 'model.context_size': s} for s in (256, 512, 768)
+    },
+    **{
+        f'fig4_oracle_lr_{s}': LOW_ORACLE | ONE | {'model.context_size': s}
+        for s in (128, 256, 384, 512)
+    },
+    **{
+        f'fig4_oracle_hr_{s}': ORACLE | ONE | {'crop_size': 1024, 'model.context_size': s}
+        for s in (256, 512, 768)
     },
     'table3_context_512': {'crop_size': 1024, 'model.context_size': 512},
     'table3_context_768': {'crop_size': 1024, 'model.context_size': 768},
@@ -174,6 +212,10 @@ EXPECTED: dict[str, dict[str, Any]] = {
 CERTAIN = {
     'gta_to_cityscapes': 73.8,
     'table1_gta_daformer': 68.3,
+    'table1_synthia_hrda': 65.8,
+    'table1_synthia_daformer': 60.9,
+    'cityscapes_to_acdc': 68.0,
+    'cityscapes_to_dark_zurich': 55.9,
     'gta_to_cityscapes_mic': 75.9,
 }
 FROM_MEMORY = {
@@ -257,7 +299,7 @@ def test_one_experiment_is_shown_with_its_command(capsys: pytest.CaptureFixture[
     lines = [' '.join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert 'model.detail_size 256 instead of 512' in lines
     assert 'published: not quoted' in lines
-    assert lines[-1] == 'command: hrda train table4_detail_256'
+    assert 'command: hrda train table4_detail_256' in lines
 
 
 def test_a_number_is_shown_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
