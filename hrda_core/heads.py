@@ -44,19 +44,6 @@ class SeparableConv(nn.Sequential):
         self.depthwise = ConvNormReLU(inputs, inputs, 3, dilation, groups=inputs)
         self.pointwise = ConvNormReLU(inputs, outputs, 1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, inputs, h, w) to (B, outputs, h, w)."""
-        if features.device.type == 'cpu' and torch.is_grad_enabled():
-            # In bfloat16 and channels last, torch's CPU kernel for the weight gradient of a
-            # dilated depthwise convolution reads memory that nobody wrote: seldom, but then the
-            # gradient is garbage or no number (seen with torch 2.14; float32 is right).
-            with torch.autocast('cpu', enabled=False):
-                spread = self.depthwise(features.float())
-        else:
-            spread = self.depthwise(features)
-        mixed: Tensor = self.pointwise(spread)
-        return mixed
-
 
 class AtrousPyramid(nn.Module):
     """ASPP without image pooling: dilations 1, 6, 12, 18, then a 3x3 bottleneck.
@@ -73,6 +60,11 @@ class AtrousPyramid(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Fuse the branches."""
+        if features.device.type == 'cpu':
+            # Torch's dilated depthwise convolutions are several times slower in channels last on
+            # a CPU, and in bfloat16 their weight gradient reads memory that nobody wrote: seldom,
+            # but then it is garbage or no number (seen with torch 2.14).
+            features = features.contiguous()
         fused: Tensor = self.bottleneck(torch.cat([b(features) for b in self.branches], dim=1))
         return fused
 

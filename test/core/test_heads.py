@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from hrda_core.heads import SeparableConv
+from hrda_core.heads import AtrousPyramid
 
 
-def _weight_gradient(layer: SeparableConv, maps: torch.Tensor, reduced: bool) -> torch.Tensor:
-    layer.zero_grad()
+def _weight_gradients(pyramid: AtrousPyramid, maps: torch.Tensor, reduced: bool) -> torch.Tensor:
+    pyramid.zero_grad()
     with torch.autocast('cpu', torch.bfloat16, enabled=reduced):
-        mixed = layer(maps)
-    mixed.float().square().mean().backward()
-    return layer.depthwise.conv.weight.grad.clone()
+        fused = pyramid(maps)
+    fused.float().square().mean().backward()
+    return torch.stack([b.depthwise.conv.weight.grad.clone() for b in pyramid.branches[1:]])
 
 
-@pytest.mark.parametrize('dilation', [6, 12, 18])
-def test_depthwise_gradients_in_bf16_are_right_every_time(dilation: int) -> None:
+def test_depthwise_gradients_in_bf16_are_right_every_time() -> None:
     torch.manual_seed(0)
-    layer = SeparableConv(64, 16, dilation)
+    pyramid = AtrousPyramid(64, 16)
     maps = torch.randn(2, 64, 32, 32).relu().contiguous(memory_format=torch.channels_last)
-    exact = _weight_gradient(layer, maps, reduced=False)
-    found = torch.stack([_weight_gradient(layer, maps, reduced=True) for _ in range(10)])
+    exact = _weight_gradients(pyramid, maps, reduced=False)
+    found = torch.stack([_weight_gradients(pyramid, maps, reduced=True) for _ in range(10)])
     assert (found == found[0]).all()
-    assert (found[0] - exact).abs().max() < 0.05 * exact.abs().max()
+    for dilation in range(len(exact)):
+        assert (found[0] - exact)[dilation].abs().max() < 0.3 * exact[dilation].abs().max()
