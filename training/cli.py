@@ -16,6 +16,7 @@ COMMANDS = {
     'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
     'doctor': ('training.doctor.command', 'look at data, settings and machine before a training'),
     'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
+    'bench': ('training.benchmark.command', 'measure speed and memory on this machine'),
     'distill': ('training.distill', 'teach a small network what a trained one says of the camera'),
     'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),

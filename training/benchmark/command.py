@@ -1,0 +1,31 @@
+"""Measure speed and memory on this machine: hrda bench WHAT.
+
+Usage: hrda bench train [--encoder=mit_b5] [--context=1024] [--detail=512] [--precision=bf16]
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from jsonargparse import Namespace
+
+from training.cli import CommandParser
+
+BENCHMARKS = {'train': 'training.benchmark.training_step'}
+"""What can be measured -> module with `add_arguments` and `run`, which is its help as well."""
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Declare what can be measured, each with its own arguments."""
+    words = parser.add_subcommands(dest='what')
+    for name, module in BENCHMARKS.items():
+        measured = importlib.import_module(module)
+        summary = str(measured.__doc__).partition('\n')[0]
+        own = CommandParser(prog=f'hrda bench {name}', description=summary, allow_abbrev=False)
+        measured.add_arguments(own)
+        words.add_subcommand(name, own, help=summary)
+
+
+def run(args: Namespace) -> int:
+    """Measure, print a table and write a JSON file."""
+    return int(importlib.import_module(BENCHMARKS[args.what]).run(args[args.what]))

@@ -1,0 +1,73 @@
+"""How many training crops loading gives per second, against what the steps use up."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from rich.console import Console
+
+from hrda_core.classes import CITYSCAPES
+from training.assembly import Batches
+from training.config import TrainSettings
+from training.data_settings import SourceSettings, TargetSettings
+from training.progress import PlainDisplay
+
+SOURCE_STORED, SOURCE_SIZE = (1914, 1052), (2560, 1440)
+TARGET_STORED = (2048, 1024)
+FRAMES = 8
+
+
+def loading_rate(settings: TrainSettings, steps: int) -> float:
+    """Images per second from files as large as GTA5's and Cityscapes' (PNG, in the cache).
+
+    Args:
+        settings: crop size, batch size, workers and rare class sampling.
+        steps: batches to time, after a first one in which the loading processes start.
+
+    Returns:
+        Source and target images together [1/s].
+    """
+    quiet = PlainDisplay(Console(quiet=True))
+    with TemporaryDirectory(prefix='hrda_bench_data_') as folder:
+        root = Path(folder)
+        write_frames(root)
+        data = dataclasses.replace(
+            settings,
+            source=SourceSettings(str(root / 'source'), size=SOURCE_SIZE),
+            target=TargetSettings(str(root / 'target'), kind='folder'),
+        )
+        batches = iter(Batches(data, CITYSCAPES, False, quiet)(range(steps + 1)))
+        next(batches)
+        start = time.perf_counter()
+        images = sum(len(part['image']) for batch in batches for part in batch.values())
+        return images / (time.perf_counter() - start)
+
+
+def write_frames(root: Path) -> None:
+    """Frames that take about as long to decode as photographs: shapes, gradients, some noise."""
+    generator = np.random.default_rng(0)
+    for name in ('source/images', 'source/labels', 'target'):
+        (root / name).mkdir(parents=True)
+    for number in range(FRAMES):
+        label = _blocks(generator, SOURCE_STORED, len(CITYSCAPES))
+        image = _photograph(generator, SOURCE_STORED)
+        cv2.imwrite(str(root / 'source' / 'labels' / f'{number}.png'), label)
+        cv2.imwrite(str(root / 'source' / 'images' / f'{number}.png'), image)
+        cv2.imwrite(str(root / 'target' / f'{number}.png'), _photograph(generator, TARGET_STORED))
+
+
+def _blocks(generator: np.random.Generator, size: tuple[int, int], values: int) -> np.ndarray:
+    coarse = generator.integers(0, values, (8, 16), np.uint8)
+    return cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST)
+
+
+def _photograph(generator: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    coarse = generator.integers(0, 256, (9, 16, 3), np.uint8)
+    smooth = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.int16)
+    noise = generator.integers(-3, 4, smooth.shape, np.int16)
+    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
