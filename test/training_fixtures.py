@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_run
 import torch
 from official_recipe import GOLDEN
 from PIL import Image
@@ -17,7 +18,7 @@ from hrda_core.architecture import Architecture
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 
-__all__ = ['figures', 'ops', 'tiny_model', 'write_frames']
+__all__ = ['cache', 'data', 'figures', 'ops', 'tiny_model', 'write_frames']
 
 
 @pytest.fixture(scope='session')
@@ -63,3 +64,17 @@ def write_frames(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path
 
     return write
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the frames of `tiny_run`, which a module's tests share."""
+    folder = tmp_path_factory.mktemp('data')
+    tiny_run.write_data(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Class counts are kept with the tests' files, not with the user's."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))

@@ -31,18 +31,6 @@ CHANGES = {
 }
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('data')
-    tiny_run.write_data(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
-
-
 def write_config(data: Path, run: Path, **changes: Any) -> Path:
     settings = tiny_run.tiny_settings(data, run, **(CHANGES | changes))
     return tiny_run.write_config(run.with_suffix('.yaml'), settings)

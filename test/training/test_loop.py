@@ -31,18 +31,6 @@ from training.state_file import read_state, write_state
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('data')
-    tiny_run.write_data(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
-
-
 def start(data: Path, run: Path, *options: str, **changes: Any) -> int:
     config = tiny_run.write_config(
         run.with_suffix('.yaml'), tiny_run.tiny_settings(data, run, **changes)

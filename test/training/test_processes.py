@@ -23,18 +23,6 @@ from training.run_folder import RunFolder
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('data')
-    tiny_run.write_data(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
-
-
 @pytest.mark.parametrize('method', ['self_training', 'adversarial'])
 def test_two_processes_learn_what_one_learns_from_both_batches(
     data: Path, tmp_path: Path, method: str

@@ -16,18 +16,6 @@ from training.share import Share
 from training.state_file import read_state
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('data')
-    tiny_run.write_data(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
-
-
 def train(data: Path, run: Path, **changes: Any) -> RunFolder:
     settings = tiny_run.plain_settings(data, run, **changes)
     config = tiny_run.write_config(run.with_suffix('.yaml'), settings)
