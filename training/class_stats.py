@@ -20,6 +20,8 @@ from training.image_files import thread_count
 from training.transforms import count_labels
 
 FORMAT = 2
+NAMED = 3
+"""Frames that an error names besides the first."""
 MAX_REFUSED = 20
 """Frames that cannot be used after which the others are not looked at any more."""
 Progress = Callable[[int, int], None]
@@ -128,8 +130,11 @@ def _complaint(frames: LabelledFrames, refused: dict[int, ValueError]) -> str:
     if not others:
         return str(refused[first])
     least = 'at least ' if len(refused) >= MAX_REFUSED else ''
-    names = ', '.join(map(frames.name, others))
-    return f'{refused[first]} ({least}{len(others)} more frames cannot be used: {names})'
+    names = ', '.join(map(frames.name, others[:NAMED])) + (', ...' if others[NAMED:] else '')
+    return (
+        f'{refused[first]} ({least}{len(others)} more frames cannot be used: {names}; '
+        'hrda doctor names them all)'
+    )
 
 
 def _try_frame(frames: LabelledFrames, index: int) -> npt.NDArray[np.int64] | ValueError:

@@ -20,7 +20,7 @@ COLUMNS = 4
 CAPTION = 24
 """Height of a line of text [px]."""
 EXPLAINED = {
-    'prediction': 'prediction of the student',
+    'prediction': 'student on the target frame (source if there is none)',
     'pseudo_weight': 'weight of the pseudo label (dark 0, bright 1)',
     'attention': 'attention (dark: context, bright: detail)',
     'confidence': 'confidence of the prediction (dark 0, bright 1)',
@@ -94,9 +94,10 @@ def _tile(name: str, picture: Uint8Array) -> Uint8Array:
 
 def _legend(classes: ClassSet, width: int) -> Uint8Array:
     across = max(width // 160, 1)
-    lines = -(-len(classes) // across)
+    entries = [*zip(classes.names, classes.colors, strict=True), ('ignored', (0, 0, 0))]
+    lines = -(-len(entries) // across)
     legend = np.full((lines * CAPTION, width, 3), 255, np.uint8)
-    for number, (name, color) in enumerate(zip(classes.names, classes.colors, strict=True)):
+    for number, (name, color) in enumerate(entries):
         x, y = number % across * 160, number // across * CAPTION
         legend[y + 5 : y + CAPTION - 5, x + 4 : x + 22] = color
         _write(legend, name, x + 27, y)

@@ -116,7 +116,9 @@ class RunFolder:
         for pattern in ('.*.part', '.*.tmp'):
             for leftover in self.path.rglob(pattern):
                 leftover.unlink(missing_ok=True)
-        write_text(self.path / 'versions.json', json.dumps(versions(), indent=2))
+        found = versions()
+        found['earlier_commands'] = self._earlier_commands()
+        write_text(self.path / 'versions.json', json.dumps(found, indent=2))
         write_text(self.config, config)
 
     def claim(self) -> None:
@@ -136,6 +138,14 @@ class RunFolder:
                     f'{self.path}: another process is training in this folder; wait for its end '
                     'or stop it first'
                 ) from error
+
+    def _earlier_commands(self) -> list[list[str]]:
+        """The commands of the run's earlier parts, oldest first."""
+        try:
+            last = json.loads((self.path / 'versions.json').read_text(encoding='utf-8'))
+            return [*last.get('earlier_commands', []), last['command']]
+        except (OSError, ValueError, KeyError):
+            return []
 
     def remove(self) -> None:
         """Delete a run's own files; whatever else lies in the folder stays."""

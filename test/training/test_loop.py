@@ -329,3 +329,11 @@ def test_displays_show_the_figures(kind: type[PlainDisplay] | type[LiveDisplay])
     display.end()
     text = console.export_text()
     assert 'loss 1.25  mIoU 43.2' in text and 'done' in text
+
+
+def test_versions_keep_the_commands_of_earlier_parts(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / 'run')
+    for _ in range(3):
+        folder.start('{}')
+    found = json.loads((folder.path / 'versions.json').read_text())
+    assert found['earlier_commands'] == [found['command']] * 2
