@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrda_core.depthwise import dilated_depthwise
+
 DILATIONS = (6, 12, 18)
 DEEPLAB_DILATIONS = (6, 12)
 
@@ -41,8 +43,29 @@ class SeparableConv(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
         super().__init__()
+        self.dilation = dilation
         self.depthwise = ConvNormReLU(inputs, inputs, 3, dilation, groups=inputs)
         self.pointwise = ConvNormReLU(inputs, outputs, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h, w)."""
+        if features.device.type != 'cpu':
+            spread = self.depthwise(features)
+        elif _is_traced():
+            # The slow kernels are those for channels last.
+            spread = self.depthwise(features.contiguous())
+        else:
+            layer = self.depthwise
+            spread = layer.relu(
+                layer.norm(dilated_depthwise(features, layer.conv.weight, self.dilation))
+            )
+        mixed: Tensor = self.pointwise(spread)
+        return mixed
+
+
+def _is_traced() -> bool:
+    """Whether the network is being compiled or exported, which wants plain convolutions."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 class AtrousPyramid(nn.Module):
@@ -60,11 +83,6 @@ class AtrousPyramid(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Fuse the branches."""
-        if features.device.type == 'cpu':
-            # Torch's dilated depthwise convolutions are several times slower in channels last on
-            # a CPU, and in bfloat16 their weight gradient reads memory that nobody wrote: seldom,
-            # but then it is garbage or no number (seen with torch 2.14).
-            features = features.contiguous()
         fused: Tensor = self.bottleneck(torch.cat([b(features) for b in self.branches], dim=1))
         return fused
 

@@ -1,7 +1,7 @@
 """A self-training step in the published code's order of work, written out plainly.
 
-Everything is float32 and eager. The networks' modules are this project's, so that what is compared
-is the order of work alone (HRDA spec 3.1 to 3.6):
+Everything is float32 and eager, and the forward passes are those of published_network.py. Weights,
+draws and results are this project's (HRDA spec 3.1 to 3.6):
 
 * three backward passes; the source graph is kept for the second one, the feature distance, which
   goes through the context half of the encoder once more;
@@ -22,6 +22,7 @@ from torch import Tensor
 from hrda_core.classes import IGNORE
 from hrda_core.hrda import HRDA
 from training.batch_transforms import blur_kernel_size, colour_jitter
+from training.benchmark.published_network import PublishedNetwork
 from training.class_mix import mix, mix_mask
 from training.losses import feature_distance
 from training.methods.self_training import SelfTraining, StepDraws
@@ -48,6 +49,8 @@ class PublishedStep:
     def __init__(self, method: SelfTraining, optimiser: OptimiserSettings) -> None:
         self._method, self._settings = method, method.settings
         self._student, self._teacher = method.student, method.teacher.model
+        self._forward = PublishedNetwork(self._student).train_forward
+        self._predict = PublishedNetwork(self._teacher).predict
         self._features = method.feature_encoder
         groups = parameter_groups(self._student, optimiser)
         self._optimiser = torch.optim.AdamW(
@@ -64,7 +67,8 @@ class PublishedStep:
         labels = batch['source']['label'].to(device)
         draws = self._method.draw(images, labels, step)
 
-        output = self._student(images, draws.source_box)
+        assert draws.source_box is not None and draws.mix_box is not None
+        output = self._forward(images, draws.source_box)
         source = self._composite(output, labels, draws.source_box, torch.ones_like(labels).float())
         source.backward(retain_graph=self._features is not None)
         losses = {'source': source.item()}
@@ -78,7 +82,7 @@ class PublishedStep:
         mask = mix_mask(labels, draws.classes)
         mixed = self._recolour(mix(mask, images, targets), draws)
         mixed_weights = mix(mask, torch.ones_like(weights), weights)
-        output_mixed = self._student(mixed, draws.mix_box)
+        output_mixed = self._forward(mixed, draws.mix_box)
         mixed_labels = mix(mask, labels, pseudo)
         loss = self._composite(output_mixed, mixed_labels, draws.mix_box, mixed_weights)
         loss.backward()
@@ -93,11 +97,10 @@ class PublishedStep:
             average.copy_(alpha * average + (1 - alpha) * current)
 
     def _composite(
-        self, output: TrainingOutput, labels: Tensor, box: Box | None, weights: Tensor
+        self, output: TrainingOutput, labels: Tensor, box: Box, weights: Tensor
     ) -> Tensor:
+        assert output.detail is not None
         fused = _cross_entropy(output.fused, labels, weights)
-        if box is None or output.detail is None:
-            return fused
         inside = (slice(None), slice(box.y1, box.y2), slice(box.x1, box.x2))
         share = self._settings.detail_loss_weight
         detail = _cross_entropy(output.detail, labels[inside], weights[inside])
@@ -120,7 +123,7 @@ class PublishedStep:
     @torch.no_grad()
     def _label(self, images: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         set_teacher_mode(self._teacher)
-        probabilities = torch.softmax(self._teacher.predict(images), dim=1)
+        probabilities = torch.softmax(self._predict(images), dim=1)
         best, labels = torch.max(probabilities, dim=1)
         confident = best.ge(self._settings.pseudo_threshold)
         quality = confident.sum().item() / confident.numel()

@@ -1,0 +1,104 @@
+"""The forward passes of HRDA as published, on the modules of a network of this project.
+
+Maps are in memory row by row, every window is cut out and kept, and every convolution is torch's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hrda_core.heads import AtrousPyramid, DAFormerHead, ScaleAttentionHead, SeparableConv
+from hrda_core.hrda import HRDA, TrainingOutput
+from hrda_core.windows import Box, detail_boxes
+
+
+class PublishedNetwork:
+    """Runs a network with learnt attention and DAFormer heads (HRDA spec 1.2, 1.3 and 2).
+
+    Args:
+        model: whose modules are used.
+    """
+
+    def __init__(self, model: HRDA) -> None:
+        self.model = model
+
+    def train_forward(self, images: Tensor, box: Box) -> TrainingOutput:
+        """Context, detail crop and their fusion, see `HRDA.forward`."""
+        stride, size = self.model.stride, self.model.architecture
+        features = self.model.encoder(self._shrink(images))
+        context = decode(self.model.head, features)
+        attention = torch.sigmoid(decode(self.model.attention_head, features))
+        crop = images[:, :, box.y1 : box.y2, box.x1 : box.x2]
+        detail_features = self.model.encoder(crop)
+        detail = decode(self.model.head, detail_features)
+        mask = torch.zeros_like(attention)
+        inner = box.divided(stride / size.context_scale)
+        mask[:, :, inner.y1 : inner.y2, inner.x1 : inner.x2] = 1
+        attention = attention * mask
+        canvas = torch.zeros_like(_enlarge(context, 1 / size.context_scale))
+        outer = box.divided(stride)
+        canvas[:, :, outer.y1 : outer.y2, outer.x1 : outer.x2] = detail
+        context = (1 - attention) * context
+        scale = 1 / size.context_scale
+        fused = _enlarge(attention, scale) * canvas + _enlarge(context, scale)
+        return TrainingOutput(fused, context, detail, attention, features, detail_features)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits of context crops at full size; all windows go through in one batch."""
+        stride, size = self.model.stride, self.model.architecture
+        features = self.model.encoder(self._shrink(images))
+        context = decode(self.model.head, features)
+        attention = torch.sigmoid(decode(self.model.attention_head, features))
+        height, width = images.shape[-2:]
+        boxes = detail_boxes(height, width, size)
+        windows = [images[:, :, b.y1 : b.y2, b.x1 : b.x2] for b in boxes]
+        logits = decode(self.model.head, self.model.encoder(torch.cat(windows)))
+        detail = logits.new_zeros(len(images), logits.shape[1], height // stride, width // stride)
+        count = torch.zeros_like(detail[:, :1])
+        for box, window in zip(boxes, logits.split(len(images)), strict=True):
+            place = box.divided(stride)
+            detail[:, :, place.y1 : place.y2, place.x1 : place.x2] += window
+            count[:, :, place.y1 : place.y2, place.x1 : place.x2] += 1
+        scale = 1 / size.context_scale
+        fused = _enlarge(attention, scale) * (detail / count)
+        fused = fused + _enlarge((1 - attention) * context, scale)
+        return F.interpolate(fused, size=(height, width), mode='bilinear', align_corners=False)
+
+    def _shrink(self, images: Tensor) -> Tensor:
+        return _enlarge(images, self.model.architecture.context_scale)
+
+
+def decode(head: nn.Module | None, features: list[Tensor]) -> Tensor:
+    """Logits of one head: embed each level, enlarge, concatenate, fuse, classify.
+
+    Shape:
+        four maps (B, C_i, h_i, w_i) to (B, outputs, h_0, w_0).
+    """
+    assert isinstance(head, (DAFormerHead, ScaleAttentionHead))
+    levels = []
+    for embed, level in zip(head.embed, features, strict=True):
+        tokens = embed(level.flatten(2).transpose(1, 2)).transpose(1, 2).contiguous()
+        maps = tokens.reshape(len(level), -1, *level.shape[2:])
+        size = (features[0].shape[2], features[0].shape[3])
+        levels.append(F.interpolate(maps, size=size, mode='bilinear', align_corners=False))
+    stacked = torch.cat(levels, dim=1)
+    fused = _pyramid(head.fuse, stacked) if isinstance(head.fuse, AtrousPyramid) else None
+    logits: Tensor = head.classify(head.dropout(head.fuse(stacked) if fused is None else fused))
+    return logits
+
+
+def _pyramid(pyramid: AtrousPyramid, maps: Tensor) -> Tensor:
+    outputs = []
+    for branch in pyramid.branches:
+        if isinstance(branch, SeparableConv):
+            outputs.append(branch.pointwise(branch.depthwise(maps)))
+        else:
+            outputs.append(branch(maps))
+    fused: Tensor = pyramid.bottleneck(torch.cat(outputs, dim=1))
+    return fused
+
+
+def _enlarge(maps: Tensor, scale: float) -> Tensor:
+    return F.interpolate(maps, scale_factor=scale, mode='bilinear', align_corners=False)
