@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hrda_core.runtime import choose_runtime
+from training.doctor.memory import free_bytes
 from training.memory import GIGABYTE, MemoryEstimate, estimate
 
 if TYPE_CHECKING:
@@ -62,14 +63,10 @@ def available_memory(device: torch.device) -> int:
     if device.type == 'cuda':
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     page = os.sysconf('SC_PAGE_SIZE')
-    try:
-        free = re.search(r'MemAvailable:\s+(\d+) kB', Path('/proc/meminfo').read_text())
-        own = int(Path('/proc/self/statm').read_text().split()[1]) * page
-    except OSError:  # no Linux
-        free, own = None, 0
-    if free is None:
+    free = free_bytes(device)
+    if free is None:  # no Linux
         return os.sysconf('SC_PHYS_PAGES') * page
-    return int(free[1]) * 1024 + own
+    return free + int(Path('/proc/self/statm').read_text().split()[1]) * page
 
 
 def fit(settings: TrainSettings, size: str, *, resumed: bool = False) -> Fitted:

@@ -22,7 +22,7 @@ from hrda_core.checkpoints import CheckpointError, read_metadata, save_model
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
-from training.execution import prepare, set_tf32
+from training.execution import keep_freed_memory, prepare, set_tf32
 from training.fit import OutOfMemory, advice, is_out_of_memory
 from training.launch import Workplace
 from training.methods import Method
@@ -80,6 +80,8 @@ class TrainingLoop:
         # Crops never change their size, so looking for the fastest convolutions pays.
         torch.backends.cudnn.benchmark = self._fabric.device.type == 'cuda'
         set_tf32(settings.loop.tf32)
+        if self._fabric.device.type == 'cpu':
+            keep_freed_memory()
         self.method = method.to(self._fabric.device)
         prepare(self.method, settings.loop)
         self._statistics = RunningStatistics(self._networks().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import functools
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.windows import Box
 from training.config import LoopSettings
-from training.execution import check_compiler, prepare, recomputable
+from training.execution import check_compiler, keep_freed_memory, prepare, recomputable
 from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SourceOnly
 
@@ -107,3 +108,9 @@ def test_a_machine_that_cannot_compile_is_told(monkeypatch: pytest.MonkeyPatch) 
 def test_compilation_and_recomputation_exclude_each_other() -> None:
     with pytest.raises(ValueError, match='exclude each other'):
         LoopSettings(compile=True, gradient_checkpointing=True)
+
+
+def test_a_c_library_without_the_settings_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_freed_memory()
+    monkeypatch.setattr(ctypes, 'CDLL', lambda _: object())
+    keep_freed_memory()
