@@ -119,13 +119,17 @@ class _PyramidHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the size of the finest map: (B, outputs, H / 4, W / 4)."""
+        logits: Tensor = self.classify(self.dropout(self.fuse(self._embedded(features))))
+        return logits
+
+    def _embedded(self, features: Sequence[Tensor]) -> Tensor:
+        """All levels side by side at stride 4; they are large, and none outlives this."""
         height, width = features[0].shape[-2:]
         levels = [
             resize(embed(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), (height, width))
             for embed, level in zip(self.embed, features, strict=True)
         ]
-        logits: Tensor = self.classify(self.dropout(self.fuse(torch.cat(levels, dim=1))))
-        return logits
+        return torch.cat(levels, dim=1)
 
 
 class DAFormerHead(_PyramidHead):

@@ -33,8 +33,9 @@ def report_memory(
         'memory',
         f'a step needs about {needed.total / GIGABYTE:.1f} GB and {runtime.device} has '
         f'{free / GIGABYTE:.1f} GB free, so no step was tried',
-        'lower loop.batch_size and raise loop.accumulate, use loop.precision bf16, or lower '
-        'model.context_size and model.detail_size',
+        'hrda train --fit auto chooses what fits: loop.precision bf16 on a GPU, '
+        'loop.gradient_checkpointing, a smaller loop.batch_size with more loop.accumulate, or '
+        'smaller crops',
     )
     return str(needed), False
 
