@@ -43,7 +43,6 @@ class SeparableConv(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, dilation: int) -> None:
         super().__init__()
-        self.dilation = dilation
         self.depthwise = ConvNormReLU(inputs, inputs, 3, dilation, groups=inputs)
         self.pointwise = ConvNormReLU(inputs, outputs, 1)
 
@@ -56,9 +55,8 @@ class SeparableConv(nn.Sequential):
             spread = self.depthwise(features.contiguous())
         else:
             layer = self.depthwise
-            spread = layer.relu(
-                layer.norm(dilated_depthwise(features, layer.conv.weight, self.dilation))
-            )
+            convolved = dilated_depthwise(features, layer.conv.weight, layer.conv.dilation[0])
+            spread = layer.relu(layer.norm(convolved))
         mixed: Tensor = self.pointwise(spread)
         return mixed
 

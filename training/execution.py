@@ -18,12 +18,12 @@ from torch.utils.checkpoint import checkpoint
 from hrda_core.heads import AtrousPyramid
 from hrda_core.hrda import HRDA
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Names of glibc's settings, from malloc.h."""
-
 if TYPE_CHECKING:
     from training.config import LoopSettings
     from training.methods import Method
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Names of glibc's settings, from malloc.h."""
 
 
 def prepare(method: Method, settings: LoopSettings) -> None:

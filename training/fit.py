@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hrda_core.runtime import choose_runtime
-from training.doctor.memory import free_bytes
+from training.free_memory import free_bytes
 from training.memory import GIGABYTE, MemoryEstimate, estimate
 
 if TYPE_CHECKING:

@@ -84,8 +84,11 @@ def decode(head: nn.Module | None, features: list[Tensor]) -> Tensor:
         size = (features[0].shape[2], features[0].shape[3])
         levels.append(F.interpolate(maps, size=size, mode='bilinear', align_corners=False))
     stacked = torch.cat(levels, dim=1)
-    fused = _pyramid(head.fuse, stacked) if isinstance(head.fuse, AtrousPyramid) else None
-    logits: Tensor = head.classify(head.dropout(head.fuse(stacked) if fused is None else fused))
+    if isinstance(head.fuse, AtrousPyramid):
+        fused = _pyramid(head.fuse, stacked)
+    else:
+        fused = head.fuse(stacked)
+    logits: Tensor = head.classify(head.dropout(fused))
     return logits
 
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
 from hrda_core.runtime import Runtime
 from training.config import TrainSettings
 from training.doctor.findings import Findings
+from training.free_memory import free_bytes
 from training.memory import GIGABYTE, estimate
-
-MEMORY_FILE = Path('/proc/meminfo')
-CONTAINER_FILE = Path('/sys/fs/cgroup/memory.max')
 
 
 def report_memory(
@@ -38,17 +32,3 @@ def report_memory(
         'smaller crops',
     )
     return str(needed), False
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Memory of the device that nobody uses [bytes]; None where it cannot be known."""
-    if device.type == 'cuda':
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = MEMORY_FILE.read_text().splitlines()
-        rows = dict(line.split(':', 1) for line in lines)
-        available = int(rows['MemAvailable'].split()[0]) * 1024
-        limit = CONTAINER_FILE.read_text().strip() if CONTAINER_FILE.is_file() else 'max'
-    except (OSError, KeyError, ValueError):
-        return None
-    return available if limit == 'max' else min(available, int(limit))
