@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from hrda_core.classes import ClassSet
 from hrda_core.encoders import Encoder
 from hrda_core.heads import DAFormerHead, DeepLabV2Head, ScaleAttentionHead, resize
 from hrda_core.windows import Box, WindowPlan, detail_boxes
+
+if TYPE_CHECKING:
+    from hrda_core.engines import Engine
 
 
 class ContextPrediction(NamedTuple):
@@ -257,7 +260,11 @@ class HRDA(nn.Module):
         return crop
 
     def predict_crops(
-        self, images: Tensor, plan: WindowPlan, batch: int | None = None
+        self,
+        images: Tensor,
+        plan: WindowPlan,
+        batch: int | None = None,
+        engine: Engine | None = None,
     ) -> Iterator[tuple[Box, CropPrediction]]:
         """Predict every context crop of a plan, computing shared detail windows once.
 
@@ -265,13 +272,19 @@ class HRDA(nn.Module):
             images: normalised (B, 3, plan.height, plan.width).
             plan: context crops and detail windows.
             batch: how many crops or windows go through the network at once; None for all.
+            engine: what computes the network; None for itself.
 
         Yields:
             Each context box with its prediction, in the order of the plan.
         """
+        engine = engine or self
         crops = [cut(images, [box]) for box in plan.contexts]
         groups = _groups(len(crops), batch)
-        contexts = [self.context(self.shrink(torch.cat(crops[a:b]))) for a, b in groups]
+        contexts = [
+            # Their features are as large as all else together, and nobody asks for them here.
+            engine.context(self.shrink(torch.cat(crops[a:b])))._replace(features=[])
+            for a, b in groups
+        ]
         logits = torch.cat([c.logits for c in contexts])
         per_image = images.shape[0]
         if not self.architecture.multi_resolution:
@@ -282,7 +295,7 @@ class HRDA(nn.Module):
         source = self.detail_source(images)
         details = torch.cat(
             [
-                self.detail(cut(source, plan.windows[a:b]))
+                engine.detail(cut(source, plan.windows[a:b]))
                 for a, b in _groups(len(plan.windows), batch)
             ]
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hrda_core.runtime import PRECISIONS
+from hrda_core.selection import SCORES
 
 BACKENDS = ('torch', 'onnx', 'tensorrt')
 MODES = ('exact', 'anytime')
@@ -37,6 +38,7 @@ class InferenceSettings:
         window_size: about the side of a detail window [px of the scaled image]; 0 takes what
             `hrda tune-windows` wrote, or the trained size.
         window_overlap: how far neighbouring windows overlap [px of the scaled image].
+        window_score: how windows are ranked, one of `hrda_core.selection.SCORES`.
         class_weights: class name -> weight of its pixels in the score; 1 for those not named.
         ageing: how fast the score of a window that is left out grows from frame to frame:
             its score is multiplied by (1 + ageing * frames).
@@ -54,6 +56,7 @@ class InferenceSettings:
     context: Literal['whole', 'fewest'] = 'whole'
     window_size: int = 0
     window_overlap: int = 0
+    window_score: str = 'attention_uncertainty'
     class_weights: Mapping[str, float] = field(default_factory=dict)
     ageing: float = 0.0
     window_batch: int = 0
@@ -63,6 +66,7 @@ class InferenceSettings:
         _one_of('backend', self.backend, BACKENDS)
         _one_of('mode', self.mode, MODES)
         _one_of('context', self.context, CONTEXTS)
+        _one_of('window_score', self.window_score, tuple(SCORES))
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ValueError(f'threshold {self.threshold} is outside 0..1')
         if self.budget is not None and self.budget < 0:

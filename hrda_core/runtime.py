@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+CPU_PIXELS = 512 * 512
+"""Pixels that go through a network at once on a CPU: more bring no speed, only memory."""
+MOST_PIXELS = 32 * 512 * 512
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -28,6 +31,18 @@ class Runtime:
         """Context in which the network runs in the chosen precision."""
         reduced = self.dtype != torch.float32
         return torch.autocast(self.device.type, self.dtype, enabled=reduced)
+
+    def pixels_at_once(self, bytes_per_pixel: float) -> int:
+        """Pixels that may go through a network at once: half of a GPU's free memory is used.
+
+        Args:
+            bytes_per_pixel: what the network needs for each.
+        """
+        if self.device.type != 'cuda':
+            return CPU_PIXELS
+        free, _ = torch.cuda.mem_get_info(self.device)
+        cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return min(int((free + cached) / 2 / bytes_per_pixel), MOST_PIXELS)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:

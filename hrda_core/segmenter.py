@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,19 +12,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrda_core.anytime import Anytime
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, Uint8Array
+from hrda_core.engines import Engine, LiveEngine
+from hrda_core.fitted_plan import FittedPlan, fit_plan
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
-from hrda_core.runtime import choose_runtime
+from hrda_core.inference import InferenceSettings
+from hrda_core.mosaic import Mosaic
+from hrda_core.runtime import Runtime, choose_runtime
+from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
 
 SMALLEST_IMAGE = 16
 LARGEST_IMAGE = 8192
-BATCH_PIXELS = {'cpu': 512 * 512, 'cuda': 16 * 512 * 512}
-"""Pixels that go through the network at once: bounds memory, larger is no faster on a CPU."""
-STRIP_ROWS = 256
-"""Rows that become probabilities at once, so that memory stays bounded on large images."""
+STRIP_BYTES = {'cpu': 2 * 2**20, 'cuda': 128 * 2**20}
+"""Class scores that exist at full size at any time; on a CPU they fit into its cache."""
 
 
 class Segmentation(NamedTuple):
@@ -62,26 +66,6 @@ class Explanation(NamedTuple):
     attention: Uint8Array
 
 
-class _Mean:
-    """Sum of overlapping maps on a canvas, and their mean."""
-
-    def __init__(
-        self, channels: int, plan: WindowPlan, device: torch.device, images: int = 1
-    ) -> None:
-        self._sum = torch.zeros(images, channels, plan.height, plan.width, device=device)
-        self._count = torch.zeros(1, 1, plan.height, plan.width, device=device)
-
-    def add(self, maps: Tensor, box: Box) -> None:
-        """Enlarge maps to the box (before averaging, trap 14) and add them."""
-        where = (..., slice(box.y1, box.y2), slice(box.x1, box.x2))
-        self._sum[where] += resize(maps.float(), (box.height, box.width))
-        self._count[where] += 1
-
-    def result(self) -> Tensor:
-        """The mean, (images, channels, H, W)."""
-        return self._sum.div_(self._count)
-
-
 @torch.no_grad()
 def batch_logits(model: HRDA, images: Tensor) -> Tensor:
     """Fused logits of a batch, from the windows that the architecture plans for one image.
@@ -92,60 +76,99 @@ def batch_logits(model: HRDA, images: Tensor) -> Tensor:
     """
     count, _, height, width = images.shape
     plan = plan_windows(*padded_size(height, width, model.architecture), model.architecture)
-    mean = _Mean(len(model.classes), plan, images.device, count)
-    batch = _windows_at_once(plan, images.device, count)
+    runtime = Runtime(images.device, torch.float32, '')
+    batch = _windows_at_once(plan, runtime, model, count)
+    mosaic = Mosaic(plan.height, plan.width)
     for box, crop in model.predict_crops(_padded(images, plan), plan, batch):
-        mean.add(crop.fused, box)
-    return mean.result()[..., :height, :width]
+        mosaic.add(crop.fused, box)
+    return mosaic.rows(0, height)[..., :width]
 
 
-def _padded(images: Tensor, plan: WindowPlan) -> Tensor:
+def _padded(images: Tensor, plan: WindowPlan | FittedPlan) -> Tensor:
     """Fill up to the size of the plan; repeating the border invents no edge, unlike a constant."""
     padding = (0, plan.width - images.shape[-1], 0, plan.height - images.shape[-2])
     return F.pad(images, padding, mode='replicate')
 
 
-def _windows_at_once(plan: WindowPlan, device: torch.device, images: int = 1) -> int:
+def _windows_at_once(
+    plan: WindowPlan | FittedPlan, runtime: Runtime, model: HRDA, images: int = 1
+) -> int:
     box = plan.windows[0] if plan.windows else plan.contexts[0]
-    limit = BATCH_PIXELS.get(device.type, BATCH_PIXELS['cuda'])
-    return max(limit // (box.height * box.width * images), 1)
+    a = model.architecture
+    # The widest maps are those of the decoder: levels and branches side by side, some twice.
+    values = 8 * (a.embed_channels + a.head_channels) / model.stride**2
+    pixels = runtime.pixels_at_once(values * runtime.dtype.itemsize)
+    return max(pixels // (box.height * box.width * images), 1)
 
 
 class Segmenter:
-    """Runs a model on images: preparation, window plan, precision and outputs.
+    """Runs a network on images: preparation, window plan, precision and outputs.
 
     Args:
-        model: the network; it is moved to the device and set to eval mode.
-        device: auto, cpu, cuda or cuda:N.
-        precision: auto, fp32, bf16 or fp16.
+        model: the network; it is set to eval mode, and moved to the device.
+        settings: how it is run; None for the defaults.
+        live: its weights may change between images: they are used as they are, not copied into
+            a faster form.
+
+    Attributes:
+        model: as given.
+        classes: what it tells apart.
+        settings: as given.
+        description: device, precision and mode in words, each with its reason.
 
     Raises:
-        ValueError: the device or precision is not to be had.
+        ValueError: the device or precision is not to be had, or the mode needs a detail branch.
     """
 
-    def __init__(self, model: HRDA, device: str = 'auto', precision: str = 'auto') -> None:
-        self._runtime = choose_runtime(device, precision)
+    def __init__(
+        self, model: HRDA, settings: InferenceSettings | None = None, *, live: bool = False
+    ) -> None:
+        self.settings = settings or InferenceSettings()
+        self._runtime = choose_runtime(self.settings.device, self.settings.precision)
         self.model = model.to(self._runtime.device).eval()
         self.classes: ClassSet = model.classes
+        self._engine: Engine = LiveEngine(model, self._runtime)
         self.description = self._runtime.reason
+        self._anytime: Anytime | None = None
+        if self.settings.mode == 'anytime':
+            self._tuned = tuned_settings(self.settings, model)
+            self._anytime = Anytime(self._engine, model, self._tuned)
+            self.description += f'; anytime: {describe_limits(self._tuned)}'
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, device: str = 'auto', precision: str = 'auto'
+        cls, path: str | Path, settings: InferenceSettings | None = None
     ) -> Segmenter:
         """Load a checkpoint and make a segmenter of it; errors as `load_model` and `Segmenter`."""
-        return cls(load_model(path), device, precision)
-
-    def warm_up(self, height: int, width: int) -> float:
-        """Segment a grey image of the expected size once; returns its time [ms]."""
-        return self.segment(np.full((height, width, 3), 127, np.uint8)).milliseconds
+        return cls(load_model(path), settings)
 
     @torch.inference_mode()
-    def segment(self, image: Uint8Array) -> Segmentation:
+    def warm_up(self, height: int, width: int) -> float:
+        """Prepare for images of a size, so that the first is no slower than those after it.
+
+        In mode `anytime` the costs of windows are measured, for the deadlines to come.
+
+        Returns:
+            The time of an image afterwards [ms].
+        """
+        image = np.full((height, width, 3), 127, np.uint8)
+        if self._anytime is not None:
+            prepared, plan = self._prepare(image)
+            assert isinstance(plan, FittedPlan)
+            self._anytime.measure(prepared, plan, self._batch(plan))
+        self.segment(image, stream='warm-up')
+        return self.segment(image, stream='warm-up').milliseconds
+
+    @torch.inference_mode()
+    def segment(self, image: Uint8Array, stream: str = '') -> Segmentation:
         """Segment one image.
 
-        Overlapping context crops share their detail windows: each is computed once, with a
-        result equal to the published plan, which repeats them.
+        In mode `exact`, overlapping context crops share their detail windows: each is computed
+        once, with a result equal to the published plan, which repeats them.
+
+        Args:
+            image: see below.
+            stream: name of the camera; in mode `anytime`, each has windows that age.
 
         Shape:
             image: uint8 (H, W, 3) RGB, 16x16 to 8192x8192.
@@ -153,12 +176,10 @@ class Segmenter:
         Raises:
             ValueError: not such an image.
         """
-        start = time.perf_counter()
-        logits, plan = self._fused(image)
-        return self._segmentation(logits, plan, image, start)
+        return self._segmentation(self._predict(image, stream, lambda crop: [crop.fused]))
 
     @torch.inference_mode()
-    def probabilities(self, image: Uint8Array) -> Iterator[Tensor]:
+    def probabilities(self, image: Uint8Array, stream: str = '') -> Iterator[Tensor]:
         """Class probabilities of one image in strips of rows, from top to bottom.
 
         All at once would take 160 MB for 2048x1024 px and 19 classes.
@@ -166,94 +187,129 @@ class Segmenter:
         Shape:
             image: as of `segment`, as are the errors; strips: float32 (C, rows, W).
         """
-        logits, plan = self._fused(image)
-        yield from self._strips(logits.result(), plan, image)
+        predicted = self._predict(image, stream, lambda crop: [crop.fused])
+        for _, strip in self._strips(predicted.mosaics[0], predicted):
+            yield strip.softmax(dim=0)
 
     @torch.inference_mode()
-    def explain(self, image: Uint8Array) -> Explanation:
+    def explain(self, image: Uint8Array, stream: str = '') -> Explanation:
         """Segment one image and show what context, detail and attention say.
 
         For networks of one resolution, context and detail are the result itself and the
-        attention is 0. Shapes and errors are those of `segment`.
+        attention is 0; where a window was left out, the detail is the context and the attention
+        0. Shapes and errors are those of `segment`.
         """
-        start = time.perf_counter()
-        prepared, plan = self._prepare(image)
-        count = len(self.classes)
-        fused = _Mean(count, plan, prepared.device)
-        context = _Mean(count, plan, prepared.device)
-        detail = _Mean(count, plan, prepared.device)
-        attention = _Mean(1, plan, prepared.device)
-        for box, crop in self._crops(prepared, plan):
-            fused.add(crop.fused, box)
-            # In two steps, as the fusion enlarges it.
-            enlarged = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
-            context.add(enlarged, box)
-            detail.add(enlarged if crop.detail is None else crop.detail, box)
-            attention.add(attention_of_prediction(crop), box)
-        shown = self._to_image(attention.result(), plan, (image.shape[0], image.shape[1]))
+        predicted = self._predict(image, stream, _parts)
+        segmentation = self._segmentation(predicted)
+        _, context, detail, attention = predicted.mosaics
+        shown = [strip[0] for _, strip in self._strips(attention, predicted)]
         return Explanation(
-            self._segmentation(fused, plan, image, start),
-            self._outputs(context.result(), plan, image)[0],
-            self._outputs(detail.result(), plan, image)[0],
-            _to_bytes(shown[0, 0]),
+            segmentation,
+            self._decide(context, predicted)[0],
+            self._decide(detail, predicted)[0],
+            _to_bytes(torch.cat(shown)).cpu().numpy(),
         )
 
-    def _fused(self, image: Uint8Array) -> tuple[_Mean, WindowPlan]:
+    def _predict(
+        self, image: Uint8Array, stream: str, take: Callable[[CropPrediction], list[Tensor]]
+    ) -> _Predicted:
+        """Run the network; `take` says which maps of each context crop are wanted."""
+        started_s = time.perf_counter()
         prepared, plan = self._prepare(image)
-        logits = _Mean(len(self.classes), plan, prepared.device)
-        for box, crop in self._crops(prepared, plan):
-            logits.add(crop.fused, box)
-        return logits, plan
+        batch = self._batch(plan)
+        if isinstance(plan, FittedPlan):
+            assert self._anytime is not None
+            choice = self._anytime.predict(prepared, plan, batch, started_s, stream)
+            whole = Box(0, plan.height, 0, plan.width)
+            crops: Iterable[tuple[Box, CropPrediction]] = [(whole, choice.prediction)]
+            computed, planned = len(choice.computed), len(plan.windows)
+        else:
+            crops = self.model.predict_crops(prepared, plan, batch, self._engine)
+            computed, planned = len(plan.windows), plan.planned
+        mosaics: list[Mosaic] = []
+        for box, crop in crops:
+            maps = take(crop)
+            mosaics = mosaics or [Mosaic(plan.height, plan.width) for _ in maps]
+            for mosaic, part in zip(mosaics, maps, strict=True):
+                mosaic.add(part, box)
+        size = (image.shape[0], image.shape[1])
+        return _Predicted(mosaics, plan, size, computed, planned, started_s, time.perf_counter())
 
-    def _segmentation(
-        self, logits: _Mean, plan: WindowPlan, image: Uint8Array, start: float
-    ) -> Segmentation:
-        labels, confidence = self._outputs(logits.result(), plan, image)
-        milliseconds = (time.perf_counter() - start) * 1e3
-        return Segmentation(labels, confidence, len(plan.windows), plan.planned, milliseconds)
+    def _segmentation(self, predicted: _Predicted) -> Segmentation:
+        labels, confidence = self._decide(predicted.mosaics[0], predicted)
+        ended_s = time.perf_counter()
+        if isinstance(predicted.plan, FittedPlan) and self._anytime is not None:
+            self._anytime.note_tail(predicted.plan, (ended_s - predicted.refined_s) * 1e3)
+        milliseconds = (ended_s - predicted.started_s) * 1e3
+        return Segmentation(
+            labels, confidence, predicted.computed, predicted.planned, milliseconds
+        )
 
-    def _prepare(self, image: Uint8Array) -> tuple[Tensor, WindowPlan]:
+    def _prepare(self, image: Uint8Array) -> tuple[Tensor, WindowPlan | FittedPlan]:
         """Upload, scale, normalise and pad an image, and plan its windows."""
         _check_image(image)
-        architecture = self.model.architecture
         # torch warns of read-only memory, such as that of a message or a PIL image.
-        image = np.require(image, requirements=['C', 'W'])
-        pixels = torch.from_numpy(image).to(self._runtime.device)
+        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
+        if self._runtime.device.type == 'cuda':
+            pixels = pixels.pin_memory().to(self._runtime.device, non_blocking=True)
         prepared = pixels.permute(2, 0, 1)[None].float()
-        scale = architecture.image_scale
-        if scale != 1:
-            size = [max(round(side * scale), 1) for side in image.shape[:2]]
-            prepared = resize(prepared, (size[0], size[1]))
-        height, width = prepared.shape[-2:]
-        plan = plan_windows(*padded_size(height, width, architecture), architecture)
+        if self.model.architecture.image_scale != 1:
+            prepared = resize(prepared, self._scaled(image.shape))
+        plan = self._plan(prepared.shape[-2], prepared.shape[-1])
         return _padded(self.model.normalise(prepared), plan), plan
 
-    def _crops(self, prepared: Tensor, plan: WindowPlan) -> Iterator[tuple[Box, CropPrediction]]:
-        batch = _windows_at_once(plan, self._runtime.device)
-        with self._runtime.autocast():
-            yield from self.model.predict_crops(prepared, plan, batch)
+    def _plan(self, height: int, width: int) -> WindowPlan | FittedPlan:
+        architecture = self.model.architecture
+        if self._anytime is None:
+            return plan_windows(*padded_size(height, width, architecture), architecture)
+        return fit_plan(
+            height,
+            width,
+            architecture,
+            self.model.stride,
+            contexts=self._tuned.context,
+            window_size=self._tuned.window_size,
+            overlap=self._tuned.window_overlap,
+        )
 
-    def _to_image(self, maps: Tensor, plan: WindowPlan, size: tuple[int, int]) -> Tensor:
-        """Cut the padding off and scale back to the size of the image."""
+    def _batch(self, plan: WindowPlan | FittedPlan) -> int:
+        return self.settings.window_batch or _windows_at_once(plan, self._runtime, self.model)
+
+    def _scaled(self, size: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of an image at the scale of the network."""
         scale = self.model.architecture.image_scale
-        height, width = (max(round(side * scale), 1) for side in size)
-        return resize(maps[..., :height, :width], size)
+        return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
-    def _outputs(
-        self, logits: Tensor, plan: WindowPlan, image: Uint8Array
-    ) -> tuple[Uint8Array, Uint8Array]:
-        labels, confidence = [], []
-        for strip in self._strips(logits, plan, image):
-            probability, label = strip.max(dim=0)
-            labels.append(label.to(torch.uint8))
-            confidence.append(probability)
-        return torch.cat(labels).cpu().numpy(), _to_bytes(torch.cat(confidence))
+    def _strips(self, mosaic: Mosaic, predicted: _Predicted) -> Iterator[tuple[int, Tensor]]:
+        """The maps at the size of the image: first row and (C, rows, W) of each strip."""
+        limit = STRIP_BYTES.get(self._runtime.device.type, STRIP_BYTES['cpu'])
+        rows = max(limit // (4 * mosaic.channels * max(predicted.size[1], mosaic.width)), 1)
+        strips = mosaic.strips(self._scaled(predicted.size), predicted.size, rows)
+        for number, strip in enumerate(strips):
+            yield number * rows, strip[0]
 
-    def _strips(self, logits: Tensor, plan: WindowPlan, image: Uint8Array) -> Iterator[Tensor]:
-        height, width = image.shape[:2]
-        logits = self._to_image(logits, plan, (height, width))
-        for strip in torch.split(logits[0], STRIP_ROWS, dim=1):
-            yield strip.softmax(dim=0)
+    def _decide(self, mosaic: Mosaic, predicted: _Predicted) -> tuple[Uint8Array, Uint8Array]:
+        """Label and confidence of every pixel; no map of all classes exists at full size."""
+        decided = torch.empty((2, *predicted.size), dtype=torch.uint8, device=self._runtime.device)
+        for start, strip in self._strips(mosaic, predicted):
+            rows = slice(start, start + strip.shape[1])
+            highest, label = strip.max(dim=0)
+            decided[0, rows] = label
+            decided[1, rows] = _to_bytes(1 / strip.sub_(highest).exp_().sum(dim=0))
+        labels, confidence = decided.cpu().numpy()
+        return labels, confidence
+
+
+class _Predicted(NamedTuple):
+    """Maps of one image, and how they came to be."""
+
+    mosaics: list[Mosaic]
+    plan: WindowPlan | FittedPlan
+    size: tuple[int, int]
+    computed: int
+    planned: int
+    started_s: float
+    refined_s: float
 
 
 def _check_image(image: Uint8Array) -> None:
@@ -267,6 +323,14 @@ def _check_image(image: Uint8Array) -> None:
         raise ValueError(
             f'an image of {width}x{height} is outside {SMALLEST_IMAGE}..{LARGEST_IMAGE} px a side'
         )
+
+
+def _parts(crop: CropPrediction) -> list[Tensor]:
+    """Fused, context, detail and attention of a crop, all of one size."""
+    # The context in two steps, as the fusion enlarges it.
+    context = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
+    detail = context if crop.detail is None else crop.detail
+    return [crop.fused, context, detail, attention_of_prediction(crop)]
 
 
 def attention_of_prediction(crop: CropPrediction) -> Tensor:
@@ -284,7 +348,6 @@ def attention_of_prediction(crop: CropPrediction) -> Tensor:
     return (enlarged * crop.fused.float().softmax(dim=1)).sum(dim=1, keepdim=True)
 
 
-def _to_bytes(values: Tensor) -> Uint8Array:
+def _to_bytes(values: Tensor) -> Tensor:
     """Values of 0..1 as uint8 0..255, rounded."""
-    scaled: Uint8Array = values.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu().numpy()
-    return scaled
+    return values.mul(255).round_().clamp_(0, 255).to(torch.uint8)

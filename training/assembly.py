@@ -13,6 +13,7 @@ from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.encoder_weights import load_encoder_weights
 from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import Runtime
 from hrda_core.segmenter import Segmenter
 from training.class_stats import Progress
@@ -263,10 +264,15 @@ def _evaluation(
     ConfusionMatrix(model.classes, validation.merge, validation.score)
 
     def evaluate() -> Scores:
-        segmenter = Segmenter(model, str(runtime.device), settings.loop.precision)
+        segmenter = Segmenter(model, _as_trained(runtime, settings), live=True)
         return evaluate_frames(segmenter, frames, validation, display)
 
     return evaluate
+
+
+def _as_trained(runtime: Runtime, settings: TrainSettings) -> InferenceSettings:
+    """The published plan, on the device and in the precision of the training."""
+    return InferenceSettings(str(runtime.device), settings.loop.precision)
 
 
 def _target_evaluation(
@@ -281,10 +287,8 @@ def _target_evaluation(
     def evaluate() -> TargetScores:
         teacher = getattr(method, 'teacher', None)
         networks = [method.student] if teacher is None else [method.student, teacher.model]
-        segmenters = [
-            Segmenter(network, str(runtime.device), settings.loop.precision)
-            for network in networks
-        ]
+        how = _as_trained(runtime, settings)
+        segmenters = [Segmenter(network, how, live=True) for network in networks]
         other = segmenters[1] if len(segmenters) > 1 else None
         return score_target(segmenters[0], other, frames, threshold, display)
 

@@ -18,6 +18,7 @@ from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
 from training.calibration import Calibration
 from training.data_settings import ValidationSettings
+from training.inference_arguments import add_inference_arguments, inference_settings
 from training.progress import Display, displayed
 from training.scores import ConfusionMatrix, Scores
 from training.validation_arguments import add_data_arguments, open_frames, parse_data_settings
@@ -166,14 +167,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--parts', action='store_true', help='also score context and detail on their own'
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto', help='auto, fp32, bf16 or fp16')
+    add_inference_arguments(parser)
 
 
 def run(args: Namespace) -> int:
     """Score, print the table, write the JSON."""
     settings = parse_data_settings(args)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, inference_settings(args))
     if args.parts and not segmenter.model.architecture.multi_resolution:
         raise ValueError(f'--parts: {args.checkpoint} has one resolution only')
     tally = Tally(segmenter.classes, settings.merge, settings.score, parts=args.parts)

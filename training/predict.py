@@ -20,6 +20,7 @@ from hrda_core.classes import Uint8Array
 from hrda_core.image_codec import decode_bytes
 from hrda_core.overlay import blend
 from hrda_core.segmenter import Segmenter
+from training.inference_arguments import add_inference_arguments, inference_settings
 from training.predict_files import InputFile, check_output, find_inputs, write_pictures
 from training.progress import Display, displayed
 from training.video import DEFAULT_RATE_HZ, VideoReader, VideoWriter, check_video_name
@@ -91,8 +92,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--rate', type=float, default=10.0, help='frame rate of a video made of images [Hz]'
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--precision', default='auto', help='auto, fp32, bf16 or fp16')
+    add_inference_arguments(parser)
 
 
 def run(args: Namespace) -> int:
@@ -104,7 +104,7 @@ def run(args: Namespace) -> int:
     images = [file for file in files if not file.is_video]
     videos = [file for file in files if file.is_video]
     films = _films(args.video, images, videos, folder)
-    segmenter = Segmenter.from_checkpoint(args.checkpoint, args.device, args.precision)
+    segmenter = Segmenter.from_checkpoint(args.checkpoint, inference_settings(args))
     if args.attention and not segmenter.model.architecture.multi_resolution:
         raise ValueError(f'--attention: {args.checkpoint} has one resolution only')
     predictor = Predictor(segmenter, args.alpha, args.attention)

@@ -14,6 +14,7 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import CheckpointError, load_model
 from hrda_core.classes import CITYSCAPES, ClassSet
 from hrda_core.hrda import HRDA, ContextPrediction, fuse
+from hrda_core.inference import InferenceSettings
 from hrda_core.published import import_published
 from hrda_core.segmenter import Segmenter
 from hrda_core.windows import Box
@@ -96,7 +97,7 @@ def test_any_size_gives_labels_of_that_size(mode, size):
     architecture = Architecture(
         'resnet50_v1c', head='deeplab_v2', context_size=128, detail_size=64, mode=mode
     )
-    segmenter = Segmenter(HRDA(architecture, CITYSCAPES), 'cpu')
+    segmenter = Segmenter(HRDA(architecture, CITYSCAPES), InferenceSettings(device='cpu'))
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     result = segmenter.segment(image)
     assert result.labels.shape == result.confidence.shape == size

@@ -14,8 +14,9 @@ from hrda_core.architecture import Architecture
 from hrda_core.classes import CITYSCAPES
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
+from hrda_core.mosaic import Mosaic
 from hrda_core.published import local_name
-from hrda_core.segmenter import _Mean, attention_of_prediction
+from hrda_core.segmenter import attention_of_prediction
 from hrda_core.windows import plan_windows
 
 TOLERANCE = {'rtol': 0, 'atol': 1e-4}
@@ -30,12 +31,11 @@ def crop_prediction(model: HRDA, image: np.ndarray) -> CropPrediction:
 
 def whole_image(model: HRDA, image: np.ndarray, take=lambda crop: crop.fused) -> Tensor:
     plan = plan_windows(*image.shape[-2:], model.architecture)
-    mean = None
+    mosaic = Mosaic(plan.height, plan.width)
     with torch.no_grad():
         for box, crop in model.predict_crops(torch.from_numpy(image), plan, batch=4):
-            mean = mean or _Mean(take(crop).shape[1], plan, torch.device('cpu'))
-            mean.add(take(crop), box)
-    return mean.result()
+            mosaic.add(take(crop), box)
+    return mosaic.rows(0, plan.height)
 
 
 @pytest.mark.parametrize('level', range(4))

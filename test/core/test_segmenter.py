@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hrda_core.architecture import Architecture
 from hrda_core.classes import ClassSet
 from hrda_core.hrda import HRDA, fuse
+from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import choose_runtime
-from hrda_core.segmenter import Segmenter
+from hrda_core.segmenter import STRIP_BYTES, Segmenter
 
 CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
 TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)
@@ -25,7 +26,7 @@ def build(architecture: Architecture, **options: str) -> Segmenter:
     model = HRDA(architecture, CLASSES)
     for parameter in (model.head.classify.weight, model.attention_head.classify.weight):
         torch.nn.init.normal_(parameter, std=1.0)  # decided enough for differences to show
-    return Segmenter(model, device='cpu', **options)
+    return Segmenter(model, InferenceSettings(device='cpu', **options))
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +83,7 @@ def test_whole_mode_plans_one_context():
 
 def test_one_resolution_needs_no_windows():
     model = HRDA(replace(TINY, attention='none'), CLASSES)
-    result = Segmenter(model, device='cpu').segment(picture(100, 140))
+    result = Segmenter(model, InferenceSettings(device='cpu')).segment(picture(100, 140))
     assert result.windows_planned == 0 and result.labels.shape == (100, 140)
 
 
@@ -94,13 +95,14 @@ def test_explanation_agrees_with_the_segmentation(segmenter):
         assert shown.shape == (130, 140) and shown.dtype == np.uint8
 
 
-def test_probabilities_are_what_labels_and_confidence_come_from(segmenter):
-    image = picture(600, 140)
+def test_probabilities_are_what_labels_and_confidence_come_from(segmenter, monkeypatch):
+    monkeypatch.setitem(STRIP_BYTES, 'cpu', 200_000)
+    image = picture(250, 140)
     strips = list(segmenter.probabilities(image))
     assert len(strips) > 1
     whole = torch.cat(strips, dim=1)
-    assert whole.shape == (len(CLASSES), 600, 140)
-    torch.testing.assert_close(whole.sum(dim=0), torch.ones(600, 140))
+    assert whole.shape == (len(CLASSES), 250, 140)
+    torch.testing.assert_close(whole.sum(dim=0), torch.ones(250, 140))
     result = segmenter.segment(image)
     np.testing.assert_array_equal(whole.argmax(dim=0), result.labels)
     np.testing.assert_allclose(whole.amax(dim=0) * 255, result.confidence, atol=0.51)

@@ -121,6 +121,7 @@ def save_tiny_model(path: Path, picture: Any) -> Any:
     from hrda_core.checkpoints import save_model
     from hrda_core.classes import CITYSCAPES
     from hrda_core.hrda import HRDA
+    from hrda_core.inference import InferenceSettings
     from hrda_core.segmenter import Segmenter
 
     architecture = Architecture(
@@ -133,4 +134,4 @@ def save_tiny_model(path: Path, picture: Any) -> Any:
     )
     torch.manual_seed(0)
     save_model(path, HRDA(architecture, CITYSCAPES), step=0)
-    return Segmenter.from_checkpoint(path, device='cpu').segment(picture).labels
+    return Segmenter.from_checkpoint(path, InferenceSettings(device='cpu')).segment(picture).labels

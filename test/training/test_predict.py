@@ -13,6 +13,7 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import save_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from training.cli import main
 from training.predict_files import find_inputs
@@ -31,7 +32,9 @@ def test_results_equal_the_segmenter_and_keep_the_folders(
     options = ['--checkpoint', str(checkpoint), '--device', 'cpu']
     assert main(['predict', str(tmp_path / 'in'), '-o', str(out), *options]) == 0
     source = cv2.imread(str(tmp_path / 'in/drive/images/01.png'))
-    expected = Segmenter.from_checkpoint(checkpoint, 'cpu').segment(source[..., ::-1].copy())
+    expected = Segmenter.from_checkpoint(checkpoint, InferenceSettings(device='cpu')).segment(
+        source[..., ::-1].copy()
+    )
     labels = cv2.imread(str(out / 'labels/drive/images/01.png'), cv2.IMREAD_UNCHANGED)
     confidence = cv2.imread(str(out / 'confidence/drive/images/01.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(labels, expected.labels)
@@ -86,7 +89,9 @@ def test_attention_is_written_when_asked_for(tmp_path: Path, checkpoint: Path) -
     options = ['-o', str(out), '--checkpoint', str(checkpoint), '--device', 'cpu', '--attention']
     assert main(['predict', str(image), *options]) == 0
     pixels = cv2.imread(str(image))[..., ::-1].copy()
-    expected = Segmenter.from_checkpoint(checkpoint, 'cpu').explain(pixels)
+    expected = Segmenter.from_checkpoint(checkpoint, InferenceSettings(device='cpu')).explain(
+        pixels
+    )
     shown = cv2.imread(str(out / 'attention' / '00.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(shown, expected.attention)
     labels = cv2.imread(str(out / 'labels' / '00.png'), cv2.IMREAD_UNCHANGED)

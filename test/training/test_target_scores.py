@@ -18,6 +18,7 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import load_model, read_metadata
 from hrda_core.classes import ClassSet
 from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from training.cli import main
 from training.data_settings import TargetSettings
@@ -123,7 +124,7 @@ def test_margins_are_those_of_the_resized_frame(tmp_path: Path) -> None:
 def test_segmenters_are_compared_on_whole_frames(tmp_path: Path) -> None:
     torch.manual_seed(0)
     small = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
-    student = Segmenter(HRDA(small, CLASSES), 'cpu')
+    student = Segmenter(HRDA(small, CLASSES), InferenceSettings(device='cpu'))
     frames = TargetFrames(write_images(tmp_path / 'camera', 2, (300, 70)), 2)
     display: Any = SimpleNamespace(track=lambda items, *_: items)
     alone = score_target(student, None, frames, 0.4, display)

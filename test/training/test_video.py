@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.classes import Uint8Array
+from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from training.cli import main
 from training.video import CODECS, VideoReader, VideoWriter
@@ -135,7 +136,11 @@ def test_frames_are_written_as_pictures_when_asked_for(tmp_path: Path, checkpoin
         names = sorted(path.name for path in (out / kind / 'drive').iterdir())
         assert names == ['000000.png', '000001.png']
     first = next(iter(VideoReader(source)))
-    expected = Segmenter.from_checkpoint(checkpoint, 'cpu').segment(first).labels
+    expected = (
+        Segmenter.from_checkpoint(checkpoint, InferenceSettings(device='cpu'))
+        .segment(first)
+        .labels
+    )
     labels = cv2.imread(str(out / 'labels' / 'drive' / '000000.png'), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(labels, expected)
 

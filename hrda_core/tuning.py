@@ -1,0 +1,99 @@
+"""What `hrda tune-windows` found out about a network, kept in its checkpoint's metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
+
+METADATA_KEY = 'anytime'
+
+
+@dataclass(frozen=True)
+class TunedWindows:
+    """The cheapest windows that change few labels.
+
+    Attributes:
+        threshold: least score of a window that is computed, 0..1.
+        window_size: about the side of a window [px of the scaled image].
+        window_overlap: how far neighbours overlap [px of the scaled image].
+        context: whole or fewest, as of `InferenceSettings`.
+        window_score: what the threshold applies to.
+        max_flips: share of the labels that may differ from all windows, 0..1.
+    """
+
+    threshold: float
+    window_size: int
+    window_overlap: int
+    context: str
+    window_score: str
+    max_flips: float
+
+    def to_json(self) -> str:
+        """Text for the metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls, model: HRDA) -> TunedWindows | None:
+        """What the checkpoint of a network says; None if it was not tuned.
+
+        Raises:
+            ValueError: what it says cannot be understood.
+        """
+        text = model.metadata.get(METADATA_KEY)
+        if text is None:
+            return None
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f'the metadata {METADATA_KEY!r} of the checkpoint cannot be used ({error}); run '
+                '`hrda tune-windows` again'
+            ) from error
+
+
+def tuned_settings(settings: InferenceSettings, model: HRDA) -> InferenceSettings:
+    """Settings of mode `anytime` with nothing left open.
+
+    A tuned threshold is for the windows and the score it was found with, and only for them.
+
+    Raises:
+        ValueError: the network has one resolution only, or its tuning cannot be understood.
+    """
+    architecture = model.architecture
+    if not architecture.multi_resolution:
+        raise ValueError(
+            'mode anytime needs a network with a detail branch, and this one has a single '
+            'resolution; use mode exact'
+        )
+    tuned = TunedWindows.of(model)
+    size, overlap = settings.window_size, settings.window_overlap
+    if not size and tuned is not None:
+        size, overlap = tuned.window_size, overlap or tuned.window_overlap
+    size = size or architecture.detail_size
+    threshold = settings.threshold
+    if threshold is None:
+        found = (size, overlap, settings.context, settings.window_score)
+        same = tuned is not None and found == (
+            tuned.window_size,
+            tuned.window_overlap,
+            tuned.context,
+            tuned.window_score,
+        )
+        threshold = tuned.threshold if tuned is not None and same else 0.0
+    return replace(settings, window_size=size, window_overlap=overlap, threshold=threshold)
+
+
+def describe_limits(settings: InferenceSettings) -> str:
+    """The limits of mode `anytime` in words."""
+    limits = []
+    if settings.threshold:
+        limits.append(f'windows of score {settings.threshold:.3g} or more')
+    if settings.budget is not None:
+        limits.append(f'at most {settings.budget} windows')
+    if settings.deadline_ms is not None:
+        limits.append(f'within {settings.deadline_ms:g} ms')
+    size = f'windows of about {settings.window_size} px'
+    return f'{size}, {", ".join(limits) or "all of them"}'
