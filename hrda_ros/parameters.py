@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -66,6 +71,9 @@ def _descriptor(name: str) -> ParameterDescriptor:
         descriptor.additional_constraints = 'one of ' + ', '.join(details['choices'])
     if details['bounds']:
         low, high = details['bounds']
+        if isinstance(SETTINGS[name].default, int):
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+            return descriptor
         # A step other than 0 makes sliders send values that are then refused (rqt#264).
         descriptor.floating_point_range = [
             FloatingPointRange(from_value=low, to_value=high, step=0.0)

@@ -6,8 +6,8 @@ from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-Value = str | float | bool
-KINDS = {str: 'a text', float: 'a number', bool: 'true or false'}
+Value = str | float | bool | int
+KINDS = {str: 'a text', float: 'a number', bool: 'true or false', int: 'a whole number'}
 
 
 def _setting(
@@ -30,6 +30,47 @@ class Settings:
     device: str = _setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
     precision: str = _setting(
         'auto', 'Number format of the model', choices=('auto', 'fp32', 'bf16', 'fp16')
+    )
+    compile: bool = _setting(False, 'Have torch.compile fuse the network; slow to start')
+    backend: str = _setting(
+        'torch',
+        'What computes the network: torch, or files of `hrda export` by onnx or tensorrt',
+        choices=('torch', 'onnx', 'tensorrt'),
+    )
+    mode: str = _setting(
+        'exact',
+        'exact: the published windows; anytime: the windows that matter, until a limit is met',
+        choices=('exact', 'anytime'),
+    )
+    threshold: float = _setting(
+        -1.0,
+        'Mode anytime: least score of a window; -1 takes what `hrda tune-windows` found, or 0',
+        bounds=(-1.0, 1.0),
+    )
+    budget: int = _setting(
+        -1, 'Mode anytime: most windows per frame; -1 means no limit', bounds=(-1, 10000)
+    )
+    deadline_ms: float = _setting(
+        0.0, 'Mode anytime: time for one frame [ms]; 0 means no limit', bounds=(0.0, 60000.0)
+    )
+    context: str = _setting(
+        'whole',
+        'Mode anytime: one context over the whole image, or the fewest of the trained size',
+        choices=('whole', 'fewest'),
+    )
+    window_size: int = _setting(
+        0, 'Mode anytime: about the side of a window [px]; 0: tuned or trained', bounds=(0, 8192)
+    )
+    window_overlap: int = _setting(
+        0, 'Mode anytime: how far neighbouring windows overlap [px]', bounds=(0, 4096)
+    )
+    class_weights: str = _setting(
+        '', 'Mode anytime: weights of classes in the score of a window, e.g. person=4, rider=2'
+    )
+    ageing: float = _setting(
+        0.0,
+        'Mode anytime: growth of the score of a window that is left out, per frame',
+        bounds=(0.0, 1000.0),
     )
     image_transport: str = _setting(
         'raw',

@@ -33,6 +33,10 @@ class TinySegmenter:
         self.delay_s = delay_s
         self.seen: list[int] = []
 
+    def warm_up(self, height: int, width: int) -> float:
+        """Nothing to prepare."""
+        return 1e3 * self.delay_s
+
     def segment(self, image: Uint8Array) -> TinyResult:
         """Label an image; one whose first red value is 255 fails as a model would."""
         time.sleep(self.delay_s)
