@@ -112,6 +112,16 @@ def write_safetensors(
         temporary.unlink(missing_ok=True)
 
 
+def add_metadata(path: str | Path, entries: Mapping[str, str], output: str | Path) -> None:
+    """Copy a safetensors file with more metadata, or other values of it; `output` may be `path`.
+
+    Raises:
+        CheckpointError: as `read_metadata`.
+        OSError: as `write_safetensors`.
+    """
+    write_safetensors(output, read_tensors(path), read_metadata(path) | dict(entries))
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata of a safetensors file.
 

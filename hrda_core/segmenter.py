@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrda_core.anytime import Anytime
+from hrda_core.anytime import Anytime, Refinement
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.engines import Engine, LiveEngine
@@ -188,7 +188,7 @@ class Segmenter:
             image: as of `segment`, as are the errors; strips: float32 (C, rows, W).
         """
         predicted = self._predict(image, stream, lambda crop: [crop.fused])
-        for _, strip in self._strips(predicted.mosaics[0], predicted):
+        for _, strip in self._strips(predicted.mosaics[0], predicted.size):
             yield strip.softmax(dim=0)
 
     @torch.inference_mode()
@@ -202,13 +202,37 @@ class Segmenter:
         predicted = self._predict(image, stream, _parts)
         segmentation = self._segmentation(predicted)
         _, context, detail, attention = predicted.mosaics
-        shown = [strip[0] for _, strip in self._strips(attention, predicted)]
+        shown = [strip[0] for _, strip in self._strips(attention, predicted.size)]
         return Explanation(
             segmentation,
-            self._decide(context, predicted)[0],
-            self._decide(detail, predicted)[0],
+            self._decide(context, predicted.size)[0],
+            self._decide(detail, predicted.size)[0],
             _to_bytes(torch.cat(shown)).cpu().numpy(),
         )
+
+    @torch.inference_mode()
+    def refinement(self, image: Uint8Array) -> Refinement:
+        """The context of one image in mode `anytime`; windows are then added by hand.
+
+        For tuning and measurements that try many choices of windows. Shapes and errors are
+        those of `segment`.
+
+        Raises:
+            ValueError: the mode is exact.
+        """
+        if self._anytime is None:
+            raise ValueError('only mode anytime has windows to choose; set mode to anytime')
+        prepared, plan = self._prepare(image)
+        assert isinstance(plan, FittedPlan)
+        return Refinement(self._engine, self.model, prepared, plan)
+
+    @torch.inference_mode()
+    def labels_of(self, refinement: Refinement, size: tuple[int, int]) -> Uint8Array:
+        """Labels, uint8 (H, W), of an image of that size with the windows added so far."""
+        plan = refinement.plan
+        mosaic = Mosaic(plan.height, plan.width)
+        mosaic.add(refinement.prediction().fused, Box(0, plan.height, 0, plan.width))
+        return self._decide(mosaic, size)[0]
 
     def _predict(
         self, image: Uint8Array, stream: str, take: Callable[[CropPrediction], list[Tensor]]
@@ -236,7 +260,7 @@ class Segmenter:
         return _Predicted(mosaics, plan, size, computed, planned, started_s, time.perf_counter())
 
     def _segmentation(self, predicted: _Predicted) -> Segmentation:
-        labels, confidence = self._decide(predicted.mosaics[0], predicted)
+        labels, confidence = self._decide(predicted.mosaics[0], predicted.size)
         ended_s = time.perf_counter()
         if isinstance(predicted.plan, FittedPlan) and self._anytime is not None:
             self._anytime.note_tail(predicted.plan, (ended_s - predicted.refined_s) * 1e3)
@@ -280,18 +304,18 @@ class Segmenter:
         scale = self.model.architecture.image_scale
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
-    def _strips(self, mosaic: Mosaic, predicted: _Predicted) -> Iterator[tuple[int, Tensor]]:
+    def _strips(self, mosaic: Mosaic, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
         """The maps at the size of the image: first row and (C, rows, W) of each strip."""
         limit = STRIP_BYTES.get(self._runtime.device.type, STRIP_BYTES['cpu'])
-        rows = max(limit // (4 * mosaic.channels * max(predicted.size[1], mosaic.width)), 1)
-        strips = mosaic.strips(self._scaled(predicted.size), predicted.size, rows)
+        rows = max(limit // (4 * mosaic.channels * max(size[1], mosaic.width)), 1)
+        strips = mosaic.strips(self._scaled(size), size, rows)
         for number, strip in enumerate(strips):
             yield number * rows, strip[0]
 
-    def _decide(self, mosaic: Mosaic, predicted: _Predicted) -> tuple[Uint8Array, Uint8Array]:
+    def _decide(self, mosaic: Mosaic, size: tuple[int, int]) -> tuple[Uint8Array, Uint8Array]:
         """Label and confidence of every pixel; no map of all classes exists at full size."""
-        decided = torch.empty((2, *predicted.size), dtype=torch.uint8, device=self._runtime.device)
-        for start, strip in self._strips(mosaic, predicted):
+        decided = torch.empty((2, *size), dtype=torch.uint8, device=self._runtime.device)
+        for start, strip in self._strips(mosaic, size):
             rows = slice(start, start + strip.shape[1])
             highest, label = strip.max(dim=0)
             decided[0, rows] = label
