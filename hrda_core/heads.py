@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrda_core.depthwise import dilated_depthwise
+from hrda_core.tracing import is_traced
+from hrda_core.winograd import WinogradConv2d
 
 DILATIONS = (6, 12, 18)
 DEEPLAB_DILATIONS = (6, 12)
@@ -33,7 +35,11 @@ class ConvNormReLU(nn.Sequential):
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(inputs, outputs, kernel, 1, padding, dilation, groups, bias=False)
+        if (kernel, dilation, groups) == (3, 1, 1):
+            self.conv: nn.Conv2d = WinogradConv2d(inputs, outputs, bias=False)
+        else:
+            shape = (kernel, 1, padding, dilation, groups)
+            self.conv = nn.Conv2d(inputs, outputs, *shape, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
 
@@ -50,7 +56,7 @@ class SeparableConv(nn.Sequential):
         """Map (B, inputs, h, w) to (B, outputs, h, w)."""
         if features.device.type != 'cpu':
             spread = self.depthwise(features)
-        elif _is_traced():
+        elif is_traced():
             # The slow kernels are those for channels last.
             spread = self.depthwise(features.contiguous())
         else:
@@ -59,11 +65,6 @@ class SeparableConv(nn.Sequential):
             spread = layer.relu(layer.norm(convolved))
         mixed: Tensor = self.pointwise(spread)
         return mixed
-
-
-def _is_traced() -> bool:
-    """Whether the network is being compiled or exported, which wants plain convolutions."""
-    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 class AtrousPyramid(nn.Module):

@@ -99,7 +99,9 @@ def _pyramid(pyramid: AtrousPyramid, maps: Tensor) -> Tensor:
             outputs.append(branch.pointwise(branch.depthwise(maps)))
         else:
             outputs.append(branch(maps))
-    fused: Tensor = pyramid.bottleneck(torch.cat(outputs, dim=1))
+    layer = pyramid.bottleneck
+    convolved = F.conv2d(torch.cat(outputs, dim=1), layer.conv.weight, padding=1)
+    fused: Tensor = layer.relu(layer.norm(convolved))
     return fused
 
 
