@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hrda_core.runtime import choose_runtime
-from training.benchmark.contenders import Contender, Peak
+from training.benchmark.contenders import Peak
 from training.benchmark.loading import loading_rate
+from training.benchmark.training_contenders import training_contender
 from training.config import LoopSettings, ModelSettings, TrainSettings
 from training.data_settings import SourceSettings, TargetSettings
 from training.versions import versions
@@ -158,15 +159,18 @@ def take_turns(
     Returns:
         'published' and 'hrda_ros'.
     """
-    contenders = [Contender('published', plain, threads), Contender('hrda_ros', ours, threads)]
+    contenders = [
+        training_contender('published', plain, threads),
+        training_contender('hrda_ros', ours, threads),
+    ]
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(WARM_UP + steps):
         for contender in contenders:
-            seconds[contender.name].append(contender.step())
+            seconds[contender.name].append(contender.ask(number, float))
         last = ', '.join(f'{name} {values[-1]:.3g} s' for name, values in seconds.items())
         say(f'step {number + 1} of {WARM_UP + steps}: {last}')
     return {
-        contender.name: Measured(tuple(seconds[contender.name][WARM_UP:]), contender.end())
+        contender.name: Measured(tuple(seconds[contender.name][WARM_UP:]), contender.end().peak)
         for contender in contenders
     }
 
