@@ -1,6 +1,7 @@
 """Measure speed and memory on this machine: hrda bench WHAT.
 
 Usage: hrda bench train [--encoder=mit_b5] [--context=1024] [--detail=512] [--precision=bf16]
+       hrda bench inference [--checkpoint X.safetensors] [--size=1920x1080] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from jsonargparse import Namespace
 
 from training.cli import CommandParser
 
-BENCHMARKS = {'train': 'training.benchmark.training_step'}
+BENCHMARKS = {
+    'train': 'training.benchmark.training_step',
+    'inference': 'training.benchmark.inference',
+}
 """What can be measured -> module with `add_arguments` and `run`, which is its help as well."""
 
 

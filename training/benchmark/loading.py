@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hrda_core.classes import CITYSCAPES
 from training.assembly import Batches
+from training.benchmark.pictures import photograph
 from training.config import TrainSettings
 from training.data_settings import SourceSettings, TargetSettings
 from training.progress import PlainDisplay
@@ -55,19 +56,12 @@ def write_frames(root: Path) -> None:
         (root / name).mkdir(parents=True)
     for number in range(FRAMES):
         label = _blocks(generator, SOURCE_STORED, len(CITYSCAPES))
-        image = _photograph(generator, SOURCE_STORED)
+        image = photograph(generator, SOURCE_STORED)
         cv2.imwrite(str(root / 'source' / 'labels' / f'{number}.png'), label)
         cv2.imwrite(str(root / 'source' / 'images' / f'{number}.png'), image)
-        cv2.imwrite(str(root / 'target' / f'{number}.png'), _photograph(generator, TARGET_STORED))
+        cv2.imwrite(str(root / 'target' / f'{number}.png'), photograph(generator, TARGET_STORED))
 
 
 def _blocks(generator: np.random.Generator, size: tuple[int, int], values: int) -> np.ndarray:
     coarse = generator.integers(0, values, (8, 16), np.uint8)
     return cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST)
-
-
-def _photograph(generator: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    coarse = generator.integers(0, 256, (9, 16, 3), np.uint8)
-    smooth = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.int16)
-    noise = generator.integers(-3, 4, smooth.shape, np.int16)
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)

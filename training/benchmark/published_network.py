@@ -45,16 +45,21 @@ class PublishedNetwork:
         fused = _enlarge(attention, scale) * canvas + _enlarge(context, scale)
         return TrainingOutput(fused, context, detail, attention, features, detail_features)
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Logits of context crops at full size; all windows go through in one batch."""
+    def predict(self, images: Tensor, batch: int | None = None) -> Tensor:
+        """Logits of context crops at full size.
+
+        Args:
+            images: normalised crops (B, 3, H, W).
+            batch: most crops or windows at once; None for all of each kind, as published.
+        """
         stride, size = self.model.stride, self.model.architecture
-        features = self.model.encoder(self._shrink(images))
-        context = decode(self.model.head, features)
-        attention = torch.sigmoid(decode(self.model.attention_head, features))
+        seen = [self._context(part) for part in self._shrink(images).split(batch or len(images))]
+        context, attention = (torch.cat(parts) for parts in zip(*seen, strict=True))
         height, width = images.shape[-2:]
         boxes = detail_boxes(height, width, size)
-        windows = [images[:, :, b.y1 : b.y2, b.x1 : b.x2] for b in boxes]
-        logits = decode(self.model.head, self.model.encoder(torch.cat(windows)))
+        windows = torch.cat([images[:, :, b.y1 : b.y2, b.x1 : b.x2] for b in boxes])
+        parts = windows.split(batch or len(windows))
+        logits = torch.cat([decode(self.model.head, self.model.encoder(part)) for part in parts])
         detail = logits.new_zeros(len(images), logits.shape[1], height // stride, width // stride)
         count = torch.zeros_like(detail[:, :1])
         for box, window in zip(boxes, logits.split(len(images)), strict=True):
@@ -65,6 +70,11 @@ class PublishedNetwork:
         fused = _enlarge(attention, scale) * (detail / count)
         fused = fused + _enlarge((1 - attention) * context, scale)
         return F.interpolate(fused, size=(height, width), mode='bilinear', align_corners=False)
+
+    def _context(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.model.encoder(images)
+        attention = torch.sigmoid(decode(self.model.attention_head, features))
+        return decode(self.model.head, features), attention
 
     def _shrink(self, images: Tensor) -> Tensor:
         return _enlarge(images, self.model.architecture.context_scale)

@@ -6,7 +6,6 @@ runs in turns with the training loop of this project, each in a process of its o
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,10 @@ from rich.table import Table
 from hrda_core.runtime import choose_runtime
 from training.benchmark.contenders import Peak
 from training.benchmark.loading import loading_rate
+from training.benchmark.report import write_figures
 from training.benchmark.training_contenders import training_contender
 from training.config import LoopSettings, ModelSettings, TrainSettings
 from training.data_settings import SourceSettings, TargetSettings
-from training.versions import versions
-from training.whole_files import write_text
 
 WARM_UP = 1
 """Steps of each contender that are not counted."""
@@ -91,7 +89,7 @@ def run(args: Namespace) -> int:
         f'{used:.2f}: {verdict}'
     )
     if args.json:
-        write_text(Path(args.json), json.dumps(_figures(measured, rate, used, args), indent=2))
+        write_figures(Path(args.json), args, _figures(measured, rate, used))
     return 0
 
 
@@ -203,14 +201,11 @@ def _ratios(measured: dict[str, Measured]) -> dict[str, float]:
     }
 
 
-def _figures(
-    measured: dict[str, Measured], rate: float, used: float, args: Namespace
-) -> dict[str, Any]:
+def _figures(measured: dict[str, Measured], rate: float, used: float) -> dict[str, Any]:
     def plain(values: Sequence[float]) -> list[float]:
         return [round(value, 6) for value in values]
 
     return {
-        'arguments': vars(args),
         'ratios': _ratios(measured),
         **{
             name: {
@@ -221,5 +216,4 @@ def _figures(
             for name, result in measured.items()
         },
         'loading': {'images_per_s': rate, 'used_images_per_s': used},
-        'versions': versions(),
     }

@@ -1,0 +1,45 @@
+"""What a benchmark leaves behind: tables that can be pasted into a page, and all figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from rich import box
+from rich.table import Table
+
+from training.versions import versions
+from training.whole_files import write_text
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table in Markdown, numbers to the right."""
+    table = Table(columns[0], box=box.MARKDOWN)
+    for column in columns[1:]:
+        table.add_column(column, justify='right')
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def write_figures(path: Path, args: Namespace, values: Mapping[str, Any]) -> None:
+    """Write figures as JSON, with the arguments, the machine and the versions of packages."""
+    known = {'arguments': vars(args), 'machine': machine(), 'versions': versions()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(known | dict(values), indent=2))
+
+
+def machine() -> dict[str, Any]:
+    """The processor's name, how many of its threads this process may use, and the memory."""
+    file = Path('/proc/cpuinfo')
+    match = re.search(r'model name\s*:\s*(.+)', file.read_text()) if file.exists() else None
+    return {
+        'processor': match[1] if match else None,
+        'threads': len(os.sched_getaffinity(0)),
+        'memory_bytes': os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'),
+    }
