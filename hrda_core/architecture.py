@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+HeadName = Literal['daformer', 'daformer_fast', 'deeplab_v2']
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 SMALLEST_SEEN = 32
@@ -20,8 +21,8 @@ class Architecture:
     Attributes:
         encoder: mit_b0..mit_b5, resnet50_v1c or resnet101_v1c (dilated, stride 8), or any timm
             `features_only` model.
-        head_channels: width of the fused features in the DAFormer head.
-        embed_channels: width each encoder level is projected to in the head.
+        head_channels: width of the fused features in the DAFormer heads.
+        embed_channels: width each encoder level is projected to in them.
         attention_embed_channels: the same width in the scale-attention head.
         attention: one attention value per class, a single one, or no second resolution at
             all (`none`: plain DAFormer).
@@ -32,8 +33,9 @@ class Architecture:
         fixed_attention: attention of every pixel, 0 (context alone) to 1 (detail alone),
             instead of a learned one (an ablation); None learns it.
         detail_overlap: detail windows slide by half their size; False puts them side by side.
-        head: DAFormer's, or DeepLabV2's with two dilations (the paper's Table 2), which looks at
-            the last encoder map alone and has none of the widths above.
+        head: DAFormer's; daformer_fast, which stands in for it with a twentieth of its products
+            and is to be taught by it; or DeepLabV2's with two dilations (the paper's Table 2),
+            which looks at the last encoder map alone and has none of the widths above.
         detail_blur: take from detail windows what the context scale cannot show (an ablation).
         drop_path: largest stochastic depth rate of the encoder, rising linearly.
         dropout: channel dropout before the classifiers.
@@ -54,7 +56,7 @@ class Architecture:
     fixed_attention: float | None = None
     detail_overlap: bool = True
     detail_blur: bool = False
-    head: Literal['daformer', 'deeplab_v2'] = 'daformer'
+    head: HeadName = 'daformer'
     drop_path: float = 0.1
     dropout: float = 0.1
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -72,8 +74,8 @@ class Architecture:
                 raise ValueError(f'{name} {value} must be a multiple of 16, at least 64')
         if self.attention not in ('classwise', 'single', 'none'):
             raise ValueError(f'attention {self.attention!r}: expected classwise, single or none')
-        if self.head not in ('daformer', 'deeplab_v2'):
-            raise ValueError(f'head {self.head!r}: expected daformer or deeplab_v2')
+        if self.head not in get_args(HeadName):
+            raise ValueError(f'head {self.head!r}: expected {", ".join(get_args(HeadName))}')
         if self.mode not in ('slide', 'whole'):
             raise ValueError(f'mode {self.mode!r}: expected slide or whole')
         if self.multi_resolution and self.detail_size > self.context_size:

@@ -86,6 +86,16 @@ class AtrousPyramid(nn.Module):
         return fused
 
 
+def initialise(head: nn.Module, classify: nn.Conv2d) -> None:
+    """Give the convolutions of a head their starting weights, small ones to its classifier."""
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+    nn.init.normal_(classify.weight, std=0.01)
+    if classify.bias is not None:
+        nn.init.zeros_(classify.bias)
+
+
 class _PyramidHead(nn.Module):
     """Embeds four encoder levels at stride 4, fuses them and classifies every cell."""
 
@@ -106,15 +116,7 @@ class _PyramidHead(nn.Module):
         self.fuse = fuse
         self.dropout = nn.Dropout2d(dropout)
         self.classify = nn.Conv2d(width, outputs, 1)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-        nn.init.normal_(self.classify.weight, std=0.01)
-        if self.classify.bias is not None:
-            nn.init.zeros_(self.classify.bias)
+        initialise(self, self.classify)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits at the size of the finest map: (B, outputs, H / 4, W / 4)."""

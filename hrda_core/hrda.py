@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hrda_core.architecture import Architecture
 from hrda_core.classes import ClassSet
 from hrda_core.encoders import Encoder
+from hrda_core.fast_head import FastDAFormerHead
 from hrda_core.heads import DAFormerHead, DeepLabV2Head, ScaleAttentionHead, resize
 from hrda_core.windows import Box, WindowPlan, detail_boxes
 
@@ -154,11 +155,12 @@ class HRDA(nn.Module):
         self.register_buffer('mean', torch.tensor(a.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(a.std).view(1, 3, 1, 1), persistent=False)
 
-    def _build_head(self) -> DeepLabV2Head | DAFormerHead:
+    def _build_head(self) -> DeepLabV2Head | DAFormerHead | FastDAFormerHead:
         a, channels, outputs = self.architecture, self.encoder.channels, len(self.classes)
         if a.head == 'deeplab_v2':
             return DeepLabV2Head(channels, outputs)
-        return DAFormerHead(channels, outputs, a.embed_channels, a.head_channels, a.dropout)
+        kind = FastDAFormerHead if a.head == 'daformer_fast' else DAFormerHead
+        return kind(channels, outputs, a.embed_channels, a.head_channels, a.dropout)
 
     def _build_attention_head(self) -> DeepLabV2Head | ScaleAttentionHead:
         a, channels = self.architecture, self.encoder.channels

@@ -123,5 +123,5 @@ def test_other_classes_are_refused(published: Path, tmp_path: Path):
 
 
 def test_an_unknown_head_is_refused():
-    with pytest.raises(ValueError, match='expected daformer or deeplab_v2'):
+    with pytest.raises(ValueError, match='expected daformer, daformer_fast, deeplab_v2'):
         Architecture(head='deeplab_v3')

@@ -56,6 +56,7 @@ CASES: dict[str, dict[str, Any]] = {
         'self_training__context_loss_weight': 0.1,
         **WIDE,
     },
+    'the fast head': {'model__head': 'daformer_fast', **WIDE},
     'DACS without HRDA': DACS,
     'an oracle': ORACLE,
 }
