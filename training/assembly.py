@@ -149,7 +149,7 @@ def assemble(
     pretrained = settings.model.starts_pretrained
     method = build_method(settings, model, pretrained_encoder=pretrained)
     if fresh and settings.model.start_from is not None:
-        notes = (*notes, start_student(model, settings.model.start_from))
+        notes = (*notes, start_student(model, settings.model))
     evaluate = _evaluation(settings, method, runtime, display)
     weights = sum(p.numel() for p in model.parameters())
     introduction = (
@@ -189,32 +189,50 @@ def build_model(
     chosen = settings.model
     model = HRDA(chosen.architecture(), classes, pretrained=fresh and chosen.pretrained)
     if not fresh or chosen.encoder_weights is None:
-        note = (
-            () if chosen.starts_pretrained else (f'{chosen.encoder} starts from random weights',)
-        )
-        return model, note
+        started = chosen.starts_pretrained or chosen.start_from is not None
+        return model, () if started else (f'{chosen.encoder} starts from random weights',)
     report = load_encoder_weights(
         model.encoder, chosen.encoder_weights, chosen.encoder_weights_match
     )
     return model, (f'{chosen.encoder_weights}: {len(report.matched)} tensors', *report.notes)
 
 
-def start_student(student: HRDA, path: str) -> str:
-    """Give the student the weights of a checkpoint; returns a note on it.
+def start_student(student: HRDA, chosen: ModelSettings) -> str:
+    """Give the student the weights of the checkpoint `start_from`; returns a note on it.
 
     Raises:
         ValueError: the checkpoint cannot be used, or holds another network or other classes.
     """
+    path = chosen.start_from or ''
     start = load_model(path)
     if start.classes.names != student.classes.names:
         raise ValueError(f'{path}: tells other classes apart: {", ".join(start.classes.names)}')
+    if chosen.start_from_match == 'fitting':
+        return f'of {path}, trained for {start.step} steps, {_take_fitting(student, start)}'
     try:
         student.load_state_dict(start.state_dict())
     except RuntimeError as error:
         raise ValueError(
-            f'{path}: is another network than model.* describes: {start.architecture}'
+            f'{path}: is another network than model.* describes: {start.architecture}; '
+            'model.start_from_match: fitting takes what fits'
         ) from error
     return f'the student starts from {path}, trained for {start.step} steps'
+
+
+def _take_fitting(student: HRDA, start: HRDA) -> str:
+    """Take the weights of equal name and shape; returns how many each part has taken."""
+    own, counts = student.state_dict(), []
+    fitting = {n: t for n, t in start.state_dict().items() if n in own and own[n].shape == t.shape}
+    for part, module in student.named_children():
+        names = [f'{part}.{name}' for name, _ in module.named_parameters()]
+        counts.append(f'{sum(n in fitting for n in names)} of {len(names)} weights of its {part}')
+    if not any(name.startswith('encoder.') for name in fitting):
+        raise ValueError(
+            f'no weight of encoder {student.architecture.encoder} is in the checkpoint '
+            f'model.start_from, which holds {start.architecture.encoder}; name one that has it'
+        )
+    student.load_state_dict(fitting, strict=False)
+    return f'the student takes {", ".join(counts)}'
 
 
 def _open_source(

@@ -52,6 +52,9 @@ class ModelSettings(Architecture):
     """Checkpoint (.safetensors) of the same network that the student starts from, such as the
     model.safetensors of a source-only run; the feature distance keeps looking at the weights
     above."""
+    start_from_match: Literal['all', 'fitting'] = 'all'
+    """Whether that checkpoint must fit as a whole, or tensors of equal name and shape are taken
+    and the rest starts anew, such as another head."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""

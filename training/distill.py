@@ -1,13 +1,18 @@
 """Teach a small network what a trained one says of unlabelled camera frames.
 
-Usage: hrda distill TEACHER.safetensors CONFIG.yaml [--any.setting=value]
+Usage: hrda distill TEACHER.safetensors CONFIG.yaml [--fast-head] [--any.setting=value]
        hrda distill --resume RUN
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 from training import train
 from training.cli import CommandParser
+
+FAST_HEAD = '--fast-head'
 
 run = train.run
 
@@ -16,18 +21,26 @@ def add_arguments(parser: CommandParser) -> None:
     """Declare the arguments of `hrda distill`: those of `hrda train`, and the teacher."""
     train.add_arguments(parser)
     parser.usage = (
-        'hrda distill TEACHER.safetensors CONFIG.yaml [--any.setting=VALUE ...] | '
+        'hrda distill TEACHER.safetensors CONFIG.yaml [--fast-head] [--any.setting=VALUE ...] | '
         'hrda distill --resume RUN'
     )
+    parser.add_argument(
+        FAST_HEAD,
+        action='store_true',
+        help="the student is the teacher's network with the head daformer_fast; it starts from "
+        "the teacher's weights",
+    )
+    parser.not_settings = (*parser.not_settings, 'fast_head')
 
 
 def prepare_argv(argv: list[str]) -> list[str]:
-    """Turn the teacher into a setting, and the rest as `hrda train` does.
+    """Turn the teacher and --fast-head into settings, and the rest as `hrda train` does.
 
     Raises:
-        ValueError: no teacher is named, or a setting does not exist.
+        ValueError: no teacher is named, it cannot be used, or a setting does not exist.
         FileNotFoundError: no such settings file, or its base is missing.
     """
+    twin, argv = FAST_HEAD in argv, [argument for argument in argv if argument != FAST_HEAD]
     options = {argument.partition('=')[0] for argument in argv}
     if options & {'--resume', '-h', '--help'} or any(o.endswith('.help') for o in options):
         return train.prepare_argv(argv)
@@ -38,4 +51,28 @@ def prepare_argv(argv: list[str]) -> list[str]:
             'runs/big/model.safetensors config/train/distill.yaml'
         )
     teacher = ['--method=distillation', f'--distillation.teacher={argv[0]}']
+    if twin:
+        # Before the settings that were given one by one, which win.
+        begin = 3 if argv[1] == '--config' else 2
+        argv = [*argv[:begin], *_twin(argv[0]), *argv[begin:]]
     return train.prepare_argv([*argv[1:], *teacher])
+
+
+def _twin(teacher: str) -> list[str]:
+    """The settings of the teacher's network with the fast head, and of its starting weights."""
+    from hrda_core.checkpoints import load_model
+
+    architecture = load_model(teacher).architecture
+    if architecture.head != 'daformer':
+        raise ValueError(
+            f'{teacher} has the head {architecture.head}; {FAST_HEAD} stands in for daformer alone'
+        )
+    values = dataclasses.asdict(architecture) | {
+        'head': 'daformer_fast',
+        'encoder_weights': None,
+        'pretrained': False,
+        'start_from': teacher,
+        'start_from_match': 'fitting',
+    }
+    texts = {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
+    return [f'--model.{name}={text}' for name, text in texts.items()]

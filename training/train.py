@@ -17,6 +17,7 @@ from jsonargparse import Namespace
 
 from training.cli import CommandParser
 from training.config import (
+    ModelSettings,
     TrainSettings,
     absolute,
     differences,
@@ -28,7 +29,7 @@ from training.config import (
 )
 from training.progress import Display, SilentDisplay, displayed
 from training.run_folder import RunFolder
-from training.settings_files import resolve_settings
+from training.settings_files import merge_settings, resolve_settings
 from training.shipped import find_settings
 
 if TYPE_CHECKING:
@@ -235,7 +236,9 @@ def _train(
 
 def _changes(folder: RunFolder, settings: TrainSettings) -> list[str]:
     """Settings that differ from those of a run; ValueError for one that must not."""
-    changed = differences(folder.read_config(), to_dict(settings))
+    # A run of an older version does not know the settings that came later.
+    known = merge_settings({'model': dataclasses.asdict(ModelSettings())}, folder.read_config())
+    changed = differences(known, to_dict(settings))
     changed = [name for name in changed if name != 'output']
     for name in changed:
         if any(name == fixed or name.startswith(f'{fixed}.') for fixed in FIXED):

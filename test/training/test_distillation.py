@@ -192,6 +192,57 @@ def test_a_run_without_a_source_that_stops_goes_on_the_same(
     assert json.loads(metadata['architecture'])['attention'] == 'none'
 
 
+def _distill_fast_head(teacher: Path, folder: Path, run: Path, *options: str) -> int:
+    settings = tiny_run.tiny_settings(folder, run, source=None, optimiser__schedule='constant')
+    settings['model'] = {'encoder': 'mit_b1', 'pretrained': True}
+    settings['loop'] |= {'checkpoint_every': 1}
+    config = tiny_run.write_config(folder / 'c.yaml', settings)
+    return main(['distill', str(teacher), str(config), '--fast-head', *options])
+
+
+def test_one_word_gives_the_teachers_network_the_fast_head(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_run.write_data(tmp_path)
+    whole, split = tmp_path / 'whole', tmp_path / 'split'
+    still = '--optimiser.lr=1e-12'
+    assert _distill_fast_head(teacher, tmp_path, whole, '--loop.iterations=2', still) == 0
+    told = RunFolder(whole).log_file.read_text()
+    assert 'the student takes' in told and 'random weights' not in told
+    student, tutor = load_model(RunFolder(whole).model), load_model(teacher)
+    assert student.architecture == replace(tutor.architecture, head='daformer_fast')
+    for part in ('encoder', 'attention_head'):
+        taken = dict(getattr(student, part).named_parameters())
+        for name, weight in getattr(tutor, part).named_parameters():
+            assert torch.allclose(taken[name], weight, atol=1e-6), name
+    assert _distill_fast_head(teacher, tmp_path, split, '--loop.iterations=1', still) == 0
+    assert main(['distill', '--resume', str(split), '--loop.iterations=2']) == 0
+    first, second = (read_state(RunFolder(run).state)['method'] for run in (whole, split))
+    for name, value in first['student'].items():
+        assert torch.equal(value, second['student'][name]), name
+    assert main(['distill', str(RunFolder(whole).model), 'c.yaml', '--fast-head']) == 1
+    assert 'has the head daformer_fast' in capsys.readouterr().err
+
+
+def test_settings_of_ones_own_win_over_the_teachers(teacher: Path, tmp_path: Path) -> None:
+    run = tmp_path / 'run'
+    tiny_run.write_data(tmp_path)
+    options = ('--loop.iterations=1', '--model.head_channels=12', '--model.attention=none')
+    assert _distill_fast_head(teacher, tmp_path, run, *options) == 0
+    architecture = load_model(RunFolder(run).model).architecture
+    assert (architecture.head_channels, architecture.attention) == (12, 'none')
+    assert (architecture.encoder, architecture.embed_channels) == ('mit_b0', 8)
+
+
+def test_another_encoder_cannot_start_from_the_teacher(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_run.write_data(tmp_path)
+    other = '--model.encoder=resnet18'
+    assert _distill_fast_head(teacher, tmp_path, tmp_path / 'run', other) == 1
+    assert 'no weight of encoder resnet18 is in the checkpoint' in capsys.readouterr().err
+
+
 def test_the_memory_of_a_step_can_be_estimated(teacher: Path) -> None:
     settings = TrainSettings(
         source=None,

@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -285,6 +286,19 @@ def test_resume_refuses_another_network(
 ) -> None:
     assert main(['train', '--resume', str(uninterrupted), '--model.head_channels=32']) == 1
     assert 'model.head_channels cannot be changed' in capsys.readouterr().err
+
+
+def test_settings_that_came_after_a_run_do_not_keep_it_from_going_on(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / 'run'
+    shutil.copytree(uninterrupted, run)
+    config = RunFolder(run).config
+    text = config.read_text()
+    assert 'start_from_match' in text
+    lines = [line for line in text.splitlines() if 'start_from_match' not in line]
+    config.write_text('\n'.join(lines))
+    assert main(['train', '--resume', str(run)]) == 0
 
 
 def test_resume_of_no_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

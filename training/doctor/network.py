@@ -53,7 +53,7 @@ def inspect_network(
         method = build_method(settings, model, pretrained_encoder=pretrained)
         if chosen.start_from is not None:
             with findings.kept('model.start_from', 'train or name a checkpoint that fits'):
-                findings.note('model.start_from', start_student(model, chosen.start_from))
+                findings.note('model.start_from', start_student(model, chosen))
         _report_start(settings, pretrained, findings)
         for text in method.notes:
             findings.note('method', text)
