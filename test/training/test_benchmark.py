@@ -11,6 +11,7 @@ import torch
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from training.batch_transforms import gaussian_blur
+from training.benchmark.published_network import PublishedNetwork
 from training.benchmark.published_step import PublishedStep, square_blur
 from training.benchmark.training_contenders import synthetic_batch
 from training.benchmark.training_step import add_arguments, bench_settings
@@ -50,6 +51,14 @@ def test_the_published_order_computes_the_losses_of_self_training() -> None:
         total = sum(found[f'{name}_{part}'].item() for part in parts)
         assert published[name] == pytest.approx(total, rel=1e-5)
     assert published['feature_distance'] == pytest.approx(found['feature_distance'].item(), 1e-4)
+
+
+def test_the_published_order_writes_attention_out() -> None:
+    settings = _settings()
+    model = HRDA(settings.model.architecture(), CITYSCAPES)
+    PublishedNetwork(model)
+    switches = [m.fused_attn for m in model.encoder.modules() if hasattr(m, 'fused_attn')]
+    assert switches and not any(switches)
 
 
 def test_the_square_kernel_blurs_like_two_passes() -> None:

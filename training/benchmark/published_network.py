@@ -1,6 +1,7 @@
 """The forward passes of HRDA as published, on the modules of a network of this project.
 
-Maps are in memory row by row, every window is cut out and kept, and every convolution is torch's.
+Maps are in memory row by row, every window is cut out and kept, every convolution is torch's, and
+attention is written out: softmax(q k^T) v.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ class PublishedNetwork:
     """Runs a network with learnt attention and DAFormer heads (HRDA spec 1.2, 1.3 and 2).
 
     Args:
-        model: whose modules are used.
+        model: whose modules are used; its attention is written out from now on.
     """
 
     def __init__(self, model: HRDA) -> None:
         self.model = model
+        write_out_attention(model.encoder)
 
     def train_forward(self, images: Tensor, box: Box) -> TrainingOutput:
         """Context, detail crop and their fusion, see `HRDA.forward`."""
@@ -78,6 +80,13 @@ class PublishedNetwork:
 
     def _shrink(self, images: Tensor) -> Tensor:
         return _enlarge(images, self.model.architecture.context_scale)
+
+
+def write_out_attention(encoder: nn.Module) -> None:
+    """Have the blocks of a timm model compute attention in steps, as the published code does."""
+    for module in encoder.modules():
+        if hasattr(module, 'fused_attn'):
+            module.fused_attn = False
 
 
 def decode(head: nn.Module | None, features: list[Tensor]) -> Tensor:

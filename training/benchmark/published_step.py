@@ -22,7 +22,7 @@ from torch import Tensor
 from hrda_core.classes import IGNORE
 from hrda_core.hrda import HRDA
 from training.batch_transforms import blur_kernel_size, colour_jitter
-from training.benchmark.published_network import PublishedNetwork
+from training.benchmark.published_network import PublishedNetwork, write_out_attention
 from training.class_mix import mix, mix_mask
 from training.losses import feature_distance
 from training.methods.self_training import SelfTraining, StepDraws
@@ -52,6 +52,8 @@ class PublishedStep:
         self._forward = PublishedNetwork(self._student).train_forward
         self._predict = PublishedNetwork(self._teacher).predict
         self._features = method.feature_encoder
+        if self._features is not None:
+            write_out_attention(self._features)
         groups = parameter_groups(self._student, optimiser)
         self._optimiser = torch.optim.AdamW(
             groups, betas=optimiser.betas, foreach=False, fused=False
