@@ -27,6 +27,12 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size=size, mode='bilinear', align_corners=False)
 
 
+def side_by_side(levels: Sequence[Tensor]) -> Tensor:
+    """All levels at the size of the first: (B, C_i, h_i, w_i) to (B, sum of C_i, h_0, w_0)."""
+    size = (levels[0].shape[-2], levels[0].shape[-1])
+    return torch.cat([resize(level, size) for level in levels], dim=1)
+
+
 class ConvNormReLU(nn.Sequential):
     """Convolution without bias, batch norm, ReLU; the size of the map is kept."""
 
@@ -42,6 +48,30 @@ class ConvNormReLU(nn.Sequential):
             self.conv = nn.Conv2d(inputs, outputs, *shape, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
+
+
+class LevelsConvNormReLU(ConvNormReLU):
+    """A 1x1 convolution over levels side by side, then batch norm and ReLU.
+
+    Each level is convolved before it is enlarged, which gives the same (the weights of a resize
+    add up to one) for a third of the products and without the large map of all levels.
+
+    Shape:
+        levels (B, C_i, h_i, w_i), finest first, to (B, outputs, h_0, w_0).
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Fuse the levels."""
+        size = (levels[0].shape[-2], levels[0].shape[-1])
+        weights = torch.split(self.conv.weight, [level.shape[1] for level in levels], 1)
+        convolved = F.conv2d(levels[0], weights[0], self.conv.bias)
+        for level, weight in zip(levels[1:], weights[1:], strict=True):
+            convolved = convolved + resize(F.conv2d(level, weight), size)
+        fused: Tensor = self.relu(self.norm(convolved))
+        return fused
 
 
 class SeparableConv(nn.Sequential):
@@ -71,19 +101,26 @@ class AtrousPyramid(nn.Module):
     """ASPP without image pooling: dilations 1, 6, 12, 18, then a 3x3 bottleneck.
 
     Shape:
-        (B, inputs, h, w) to (B, outputs, h, w). Source: spec section 1.2.
+        levels (B, C_i, h_i, w_i), finest first, whose channels add up to `inputs`, to
+        (B, outputs, h_0, w_0). Source: spec section 1.2.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList([ConvNormReLU(inputs, outputs, 1)])
+        self.branches = nn.ModuleList([LevelsConvNormReLU(inputs, outputs)])
         self.branches.extend(SeparableConv(inputs, outputs, d) for d in DILATIONS)
         self.bottleneck = ConvNormReLU(len(self.branches) * outputs, outputs, 3)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Fuse the branches."""
-        fused: Tensor = self.bottleneck(torch.cat([b(features) for b in self.branches], dim=1))
+        fused: Tensor = self.bottleneck(self._branched(levels))
         return fused
+
+    def _branched(self, levels: Sequence[Tensor]) -> Tensor:
+        """All branches side by side; the large map that they see does not outlive this."""
+        near, *wide = self.branches
+        features = side_by_side(levels)
+        return torch.cat([near(levels), *(branch(features) for branch in wide)], dim=1)
 
 
 def initialise(head: nn.Module, classify: nn.Conv2d) -> None:
@@ -123,14 +160,11 @@ class _PyramidHead(nn.Module):
         logits: Tensor = self.classify(self.dropout(self.fuse(self._embedded(features))))
         return logits
 
-    def _embedded(self, features: Sequence[Tensor]) -> Tensor:
-        """All levels side by side at stride 4; they are large, and none outlives this."""
-        height, width = features[0].shape[-2:]
-        levels = [
-            resize(embed(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), (height, width))
+    def _embedded(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [
+            embed(level.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             for embed, level in zip(self.embed, features, strict=True)
         ]
-        return torch.cat(levels, dim=1)
 
 
 class DAFormerHead(_PyramidHead):
@@ -157,7 +191,7 @@ class ScaleAttentionHead(_PyramidHead):
     def __init__(
         self, channels: Sequence[int], outputs: int, embed: int, width: int, dropout: float
     ) -> None:
-        fuse = ConvNormReLU(len(channels) * embed, width, 1)
+        fuse = LevelsConvNormReLU(len(channels) * embed, width)
         super().__init__(channels, embed, fuse, width, outputs, dropout)
 
 

@@ -59,7 +59,7 @@ def _macs(head: torch.nn.Module) -> float:
 def test_it_needs_a_fifteenth_of_the_products_at_most() -> None:
     fast = _macs(FastDAFormerHead(MIT_B5, 19, 256, 256, 0.1))
     exact = _macs(DAFormerHead(MIT_B5, 19, 256, 256, 0.1))
-    assert exact == pytest.approx(56.9, abs=0.2)
+    assert exact == pytest.approx(54.0, abs=0.2)
     assert fast < exact / 15
 
 

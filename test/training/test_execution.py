@@ -65,7 +65,7 @@ def test_blocks_of_the_encoder_and_branches_of_the_head_are_computed_again(
     kinds = [type(module).__name__ for module in recomputable(tiny_model)]
     assert kinds == [
         *['Block'] * 8,
-        'ConvNormReLU',
+        'LevelsConvNormReLU',
         *['SeparableConv'] * 3,
     ]
 

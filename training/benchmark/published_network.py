@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hrda_core.heads import AtrousPyramid, DAFormerHead, ScaleAttentionHead, SeparableConv
+from hrda_core.heads import (
+    AtrousPyramid,
+    ConvNormReLU,
+    DAFormerHead,
+    ScaleAttentionHead,
+    SeparableConv,
+)
 from hrda_core.hrda import HRDA, TrainingOutput
 from hrda_core.windows import Box, detail_boxes
 
@@ -106,7 +112,7 @@ def decode(head: nn.Module | None, features: list[Tensor]) -> Tensor:
     if isinstance(head.fuse, AtrousPyramid):
         fused = _pyramid(head.fuse, stacked)
     else:
-        fused = head.fuse(stacked)
+        fused = _convolve(head.fuse, stacked)
     logits: Tensor = head.classify(head.dropout(fused))
     return logits
 
@@ -115,13 +121,17 @@ def _pyramid(pyramid: AtrousPyramid, maps: Tensor) -> Tensor:
     outputs = []
     for branch in pyramid.branches:
         if isinstance(branch, SeparableConv):
-            outputs.append(branch.pointwise(branch.depthwise(maps)))
+            outputs.append(_convolve(branch.pointwise, _convolve(branch.depthwise, maps)))
         else:
-            outputs.append(branch(maps))
-    layer = pyramid.bottleneck
-    convolved = F.conv2d(torch.cat(outputs, dim=1), layer.conv.weight, padding=1)
-    fused: Tensor = layer.relu(layer.norm(convolved))
-    return fused
+            outputs.append(_convolve(branch, maps))
+    return _convolve(pyramid.bottleneck, torch.cat(outputs, dim=1))
+
+
+def _convolve(layer: nn.Module, maps: Tensor) -> Tensor:
+    assert isinstance(layer, ConvNormReLU)
+    # Past what the layers of this project do instead.
+    convolved: Tensor = layer.relu(layer.norm(nn.Conv2d.forward(layer.conv, maps)))
+    return convolved
 
 
 def _enlarge(maps: Tensor, scale: float) -> Tensor:
