@@ -17,9 +17,10 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.windows import plan_windows
 from training.benchmark.contenders import Peak
-from training.benchmark.inference import parse_wxh, take_turns
+from training.benchmark.inference import parse_wxh
 from training.benchmark.inference_report import Measured, Turn, all_windows, inference_table
 from training.benchmark.inference_specs import Spec, default_specs, parse_spec
+from training.benchmark.inference_turns import take_turns
 from training.benchmark.inference_work import Answer
 from training.benchmark.network_cost import NetworkCost
 from training.benchmark.pictures import images_to_measure, made_up_image

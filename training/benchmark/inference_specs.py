@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 import yaml
 
-from hrda_core.architecture import Architecture
+from hrda_core.architecture import Architecture, HeadName
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
@@ -28,10 +28,12 @@ class Network(NamedTuple):
     Attributes:
         encoder: of a network of the published sizes with random weights.
         checkpoint: a file to load instead; None for random weights.
+        head: of a network with random weights.
     """
 
     encoder: str
     checkpoint: str | None = None
+    head: HeadName = 'daformer'
 
     def load(self, device: str = 'cpu') -> HRDA:
         """The network; random weights are the same every time.
@@ -46,7 +48,7 @@ class Network(NamedTuple):
             return load_model(self.checkpoint).to(device).eval()
         torch.manual_seed(0)
         with torch.device(device):
-            return HRDA(Architecture(self.encoder), CITYSCAPES).eval()
+            return HRDA(Architecture(self.encoder, head=self.head), CITYSCAPES).eval()
 
     @property
     def title(self) -> str:

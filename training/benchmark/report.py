@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from rich.table import Table
 
 from training.versions import versions
 from training.whole_files import write_text
+
+WIDTH = 200
+"""Of printed tables, which are to be pasted and therefore not folded [characters]."""
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -32,6 +37,15 @@ def write_figures(path: Path, args: Namespace, values: Mapping[str, Any]) -> Non
     known = {'arguments': vars(args), 'machine': machine(), 'versions': versions()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(known | dict(values), indent=2))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerows([columns, *rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text.getvalue())
 
 
 def machine() -> dict[str, Any]:
