@@ -1,0 +1,199 @@
+"""What anytime costs and saves: label flips and mIoU against windows and milliseconds.
+
+Usage: hrda bench anytime X.safetensors --images DIR [--labels DIR] [-o FOLDER]
+       hrda bench anytime X.safetensors --kind cityscapes --root DIR --limit 20 --sizes 512 256
+
+Every window of an image is computed once and all policies are replayed on it: orders by score, by
+chance and by the flips themselves (the best possible), budgets and thresholds. Times are taken by
+the segmenter itself, at a few budgets and deadlines. Writes anytime.png, .csv and .json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.table import Table
+
+from hrda_core.checkpoints import load_model
+from hrda_core.classes import ClassSet
+from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
+from training.benchmark.anytime_curves import (
+    Frame,
+    Frames,
+    PlanCurves,
+    Point,
+    published_point,
+)
+from training.benchmark.anytime_plots import plot_anytime
+from training.benchmark.report import WIDTH, markdown_table, write_csv, write_figures
+from training.image_files import list_images, read_image
+from training.inference_arguments import add_inference_arguments, inference_settings
+from training.progress import Display, displayed
+from training.scores import ConfusionMatrix
+from training.validation_arguments import (
+    add_data_arguments,
+    open_frames,
+    parse_data_settings,
+    parse_merge,
+)
+from training.validation_frames import ValidationFrames
+
+COLUMNS = (
+    *('window [px]', 'overlap [px]', 'order', 'limit', 'value', 'windows planned', 'windows'),
+    *('share of windows', 'flips', 'mIoU', 'ms', 'p99 ms', 'images'),
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments of `hrda bench anytime`."""
+    parser.add_argument('checkpoint', help='a trained network with a detail branch')
+    add_data_arguments(parser)
+    parser.add_argument(
+        '--sizes',
+        nargs='+',
+        type=int,
+        default=[0],
+        help='sides of windows [px of the scaled image]; 0 is the trained size',
+    )
+    parser.add_argument(
+        '--overlaps', nargs='+', type=int, default=[0], help='of neighbours [px], for every size'
+    )
+    parser.add_argument(
+        '--image-scale', type=float, help='resize images so, instead of as the checkpoint says'
+    )
+    parser.add_argument('--threads', type=int, help='of torch on a CPU')
+    parser.add_argument('-o', '--output', default='anytime', help='folder of the results')
+    add_inference_arguments(parser)
+
+
+def run(args: Namespace) -> int:
+    """Measure, print the table, write figure and files."""
+    settings, model = inference_settings(args), load_model(args.checkpoint)
+    if args.image_scale is not None:
+        model.architecture = dataclasses.replace(model.architecture, image_scale=args.image_scale)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    frames = open_data(args, model.classes)
+    merge, score = parse_merge(args.merge), [n for n in args.score.split(',') if n]
+    new_matrix = partial(ConfusionMatrix, model.classes, merge, score)
+    with displayed() as display:
+        points = _measure(model, settings, args, frames, new_matrix, display)
+    folder, images = Path(args.output), len(frames)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row(point) for point in points]
+    write_csv(folder / 'anytime.csv', COLUMNS, rows)
+    values = [dict(zip(COLUMNS, (_plain(value) for value in row), strict=True)) for row in rows]
+    write_figures(folder / 'anytime.json', args, {'points': values})
+    plot_anytime(points, f'{Path(args.checkpoint).name}, {images} images', folder / 'anytime.png')
+    console = Console(highlight=False, width=WIDTH)
+    console.print(points_table(points))
+    console.print(f'wrote anytime.png, anytime.csv and anytime.json to {folder}')
+    return 0
+
+
+def _measure(
+    model: HRDA,
+    settings: InferenceSettings,
+    args: Namespace,
+    frames: Frames,
+    new_matrix: partial[ConfusionMatrix],
+    display: Display,
+) -> list[Point]:
+    points = [published_point(model, settings, new_matrix, frames, display)]
+    free = dataclasses.replace(
+        settings, mode='anytime', threshold=0.0, budget=None, deadline_ms=None
+    )
+    for size in args.sizes:
+        for overlap in args.overlaps:
+            plan = dataclasses.replace(
+                free,
+                window_size=size or model.architecture.detail_size,
+                window_overlap=overlap,
+            )
+            title = f'windows of {plan.window_size} px, overlap {overlap} px'
+            points += PlanCurves(model, plan, new_matrix).measure(frames, title, display)
+    return points
+
+
+class LabelledFrames:
+    """Frames with labels, of one size."""
+
+    def __init__(self, frames: ValidationFrames) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, position: int) -> Frame:
+        return Frame(*self._frames[position])
+
+
+class PlainFrames:
+    """Images without labels."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, position: int) -> Frame:
+        file = self._files[position]
+        return Frame(read_image(file), None, str(file))
+
+
+def open_data(args: Namespace, classes: ClassSet) -> Frames:
+    """The frames that the arguments name, without labels if --images stands alone.
+
+    Raises:
+        ValueError: nothing is named, there is no image, or images differ in size.
+    """
+    frames: Frames
+    if args.images is not None and args.labels is None and args.root is None:
+        files = list_images(Path(args.images), 'name a folder of images with --images')
+        count = min(args.limit or len(files), len(files))
+        frames = PlainFrames([files[i * len(files) // count] for i in range(count)])
+    else:
+        frames = LabelledFrames(open_frames(parse_data_settings(args), classes))
+    first = frames[0]
+    for number in range(1, len(frames)):
+        frame = frames[number]
+        if frame.image.shape != first.image.shape:
+            raise ValueError(
+                f'{frame.file} and {first.file} differ in size; times are compared, so all '
+                'images must be of one size'
+            )
+    return frames
+
+
+def row(point: Point) -> list[object]:
+    """What the columns say of a point; NaN where nothing is known."""
+    windows = fmean(point.windows)
+    late = float(np.percentile(point.milliseconds, 99)) if point.milliseconds else float('nan')
+    flips = fmean(point.flips)
+    shares = (windows / max(point.planned, 1), flips, point.miou, point.ms, late)
+    return [*point.policy, point.planned, windows, *shares, len(point.windows)]
+
+
+def _plain(value: object) -> object:
+    return None if value != value else value
+
+
+def points_table(points: Sequence[Point]) -> Table:
+    """The points as a table for reading."""
+    return markdown_table(COLUMNS, [[_text(value) for value in row(point)] for point in points])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return '-' if value != value else f'{value:.4g}'
