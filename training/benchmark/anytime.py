@@ -14,13 +14,10 @@ import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
-import numpy as np
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
 
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet
@@ -34,7 +31,9 @@ from training.benchmark.anytime_curves import (
     published_point,
 )
 from training.benchmark.anytime_plots import plot_anytime
-from training.benchmark.report import WIDTH, markdown_table, write_csv, write_figures
+from training.benchmark.anytime_report import COLUMNS, anytime_tables, plain_rows, row_of
+from training.benchmark.inference_specs import Network
+from training.benchmark.report import WIDTH, write_csv, write_figures
 from training.image_files import list_images, read_image
 from training.inference_arguments import add_inference_arguments, inference_settings
 from training.progress import Display, displayed
@@ -46,11 +45,6 @@ from training.validation_arguments import (
     parse_merge,
 )
 from training.validation_frames import ValidationFrames
-
-COLUMNS = (
-    *('window [px]', 'overlap [px]', 'order', 'limit', 'value', 'windows planned', 'windows'),
-    *('share of windows', 'flips', 'mIoU', 'ms', 'p99 ms', 'images'),
-)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -83,19 +77,20 @@ def run(args: Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     frames = open_data(args, model.classes)
-    merge, score = parse_merge(args.merge), [n for n in args.score.split(',') if n]
+    merge, score = parse_merge(args.merge), [n.strip() for n in args.score.split(',') if n.strip()]
     new_matrix = partial(ConfusionMatrix, model.classes, merge, score)
     with displayed() as display:
         points = _measure(model, settings, args, frames, new_matrix, display)
     folder, images = Path(args.output), len(frames)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row(point) for point in points]
+    rows = [row_of(point) for point in points]
     write_csv(folder / 'anytime.csv', COLUMNS, rows)
-    values = [dict(zip(COLUMNS, (_plain(value) for value in row), strict=True)) for row in rows]
-    write_figures(folder / 'anytime.json', args, {'points': values})
-    plot_anytime(points, f'{Path(args.checkpoint).name}, {images} images', folder / 'anytime.png')
+    write_figures(folder / 'anytime.json', args, {'points': plain_rows(rows)})
+    title = f'{Network("", args.checkpoint).title}, {images} images'
+    plot_anytime(points, title, folder / 'anytime.png')
     console = Console(highlight=False, width=WIDTH)
-    console.print(points_table(points))
+    for table in anytime_tables(points):
+        console.print(table)
     console.print(f'wrote anytime.png, anytime.csv and anytime.json to {folder}')
     return 0
 
@@ -173,27 +168,3 @@ def open_data(args: Namespace, classes: ClassSet) -> Frames:
                 'images must be of one size'
             )
     return frames
-
-
-def row(point: Point) -> list[object]:
-    """What the columns say of a point; NaN where nothing is known."""
-    windows = fmean(point.windows)
-    late = float(np.percentile(point.milliseconds, 99)) if point.milliseconds else float('nan')
-    flips = fmean(point.flips)
-    shares = (windows / max(point.planned, 1), flips, point.miou, point.ms, late)
-    return [*point.policy, point.planned, windows, *shares, len(point.windows)]
-
-
-def _plain(value: object) -> object:
-    return None if value != value else value
-
-
-def points_table(points: Sequence[Point]) -> Table:
-    """The points as a table for reading."""
-    return markdown_table(COLUMNS, [[_text(value) for value in row(point)] for point in points])
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return '-' if value != value else f'{value:.4g}'

@@ -94,6 +94,12 @@ class Point:
     estimate_ms: float = float('nan')
 
     @property
+    def plan(self) -> str:
+        """Its windows in words."""
+        overlap = f', overlap {self.policy.overlap} px' if self.policy.overlap else ''
+        return f'windows of {self.policy.window_size} px{overlap}'
+
+    @property
     def ms(self) -> float:
         """Time of an image, the median if times were taken [ms]."""
         return median(self.milliseconds) if self.milliseconds else self.estimate_ms

@@ -15,6 +15,7 @@ from training.figures import save_figures
 
 SIZE = (13.5, 4.5)
 """Width and height of the figure [inches]."""
+LEAST_MIOU_SPAN = 4.0
 CONTROLS = {RANDOM: ':', BEST: '--'}
 MARKERS = {'budget': '.', 'threshold': 'x', 'deadline': '^'}
 
@@ -31,10 +32,10 @@ def plot_anytime(points: Sequence[Point], title: str, path: Path) -> None:
         path: a PNG.
     """
     chosen = [point for point in points if point.policy.order != PUBLISHED_PLAN]
-    first = plan_name(chosen[0])
+    first = chosen[0].plan
 
     def orders(axes: Axes) -> None:
-        _draw_orders(axes, [point for point in chosen if plan_name(point) == first])
+        _draw_orders(axes, [point for point in chosen if point.plan == first])
         axes.set_title(f'{title}, {first}')
 
     def flips(axes: Axes) -> None:
@@ -47,17 +48,12 @@ def plot_anytime(points: Sequence[Point], title: str, path: Path) -> None:
             if point.policy.order == PUBLISHED_PLAN:
                 axes.plot(point.ms, 100 * point.miou, 'k*', label=PUBLISHED_PLAN)
         axes.set_ylabel('mIoU [%]')
+        _widen(axes)
         axes.legend(fontsize=8)
 
     labelled = not math.isnan(chosen[0].miou)
     panels = [orders, flips, scores] if labelled else [orders, flips]
     save_figures(panels, (SIZE[0] * len(panels) / 3, SIZE[1]), path)
-
-
-def plan_name(point: Point) -> str:
-    """The plan of a point in words."""
-    overlap = f', overlap {point.policy.overlap}' if point.policy.overlap else ''
-    return f'windows of {point.policy.window_size} px{overlap}'
 
 
 def _draw_orders(axes: Axes, points: Sequence[Point]) -> None:
@@ -79,9 +75,9 @@ def _draw_times(axes: Axes, points: Sequence[Point], value: Callable[[Point], fl
     """A value against time, a colour per plan and a marker per limit."""
     asked = {point.policy.order for point in points if point.policy.limit == 'threshold'}
     shown = [point for point in points if point.policy.order in asked]
-    for number, plan in enumerate(dict.fromkeys(map(plan_name, shown))):
+    for number, plan in enumerate(dict.fromkeys(point.plan for point in shown)):
         for limit, marker in MARKERS.items():
-            part = [p for p in shown if plan_name(p) == plan and p.policy.limit == limit]
+            part = [p for p in shown if p.plan == plan and p.policy.limit == limit]
             part.sort(key=lambda point: point.ms)
             axes.plot(
                 [point.ms for point in part],
@@ -94,3 +90,10 @@ def _draw_times(axes: Axes, points: Sequence[Point], value: Callable[[Point], fl
     axes.set_xlabel('time per image [ms]')
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+
+
+def _widen(axes: Axes) -> None:
+    """Show at least a few points of mIoU, so that chance does not look like a trend."""
+    low, high = axes.get_ylim()
+    missing = max(LEAST_MIOU_SPAN - (high - low), 0.0)
+    axes.set_ylim(low - missing / 2, high + missing / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -77,8 +77,3 @@ class Replay:
                 float(differ[tall, round(box.x1 * columns) : round(box.x2 * columns)].sum())
             )
         return counts
-
-
-def counts_of(shares: Sequence[float], windows: int) -> list[int]:
-    """Numbers of windows that shares of them (0..1) stand for, without repetitions."""
-    return list(dict.fromkeys(round(share * windows) for share in shares))

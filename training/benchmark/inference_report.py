@@ -16,7 +16,7 @@ from hrda_core.classes import Uint8Array
 from training.benchmark.contenders import Peak
 from training.benchmark.inference_specs import PUBLISHED, Spec
 from training.benchmark.inference_work import Answer, precision_name
-from training.benchmark.report import markdown_table
+from training.benchmark.report import markdown_table, plain_figure
 
 UNKNOWN = '-'
 
@@ -108,7 +108,7 @@ def _row(measured: Measured, everyone: Sequence[Measured]) -> list[str]:
     planned = measured.turns[0].answer.planned
     return [
         measured.spec.name,
-        *(f'{values[name]:.4g}' for name in ('median_ms', 'p95_ms', 'p99_ms')),
+        *(plain_figure(values[name]) for name in ('median_ms', 'p95_ms', 'p99_ms')),
         str(len(measured.turns)),
         f'{values["images_per_s"]:.3g}',
         _format(values['speed_ratio'], '{:.2f}x'),

@@ -24,6 +24,7 @@ from training.benchmark.inference_work import Answer, work_as_published, work_wi
 from training.benchmark.network_cost import NetworkCost
 from training.benchmark.pictures import images_to_measure
 from training.benchmark.published_inference import published_plan, scaled_size
+from training.benchmark.report import plain_figure
 
 IMAGES = 4
 """Different images; the frames go through them in turns."""
@@ -176,7 +177,7 @@ def take_turns(
             answer = contender.ask(images[image], Answer)
             if number or answer.milliseconds > 1e3 * seconds:
                 taken.append(Turn(image, answer))
-            latest.append(f'{contender.name} {answer.milliseconds:.4g} ms')
+            latest.append(f'{contender.name} {plain_figure(answer.milliseconds)} ms')
         if latest and (number < 3 or number % 10 == 0):
             say(f'frame {number} of {frames}: {"; ".join(latest)}')
     return turns

@@ -19,7 +19,7 @@ from training.benchmark.inference import parse_wxh
 from training.benchmark.inference_report import Measured, figures
 from training.benchmark.inference_specs import FAST, Network, parse_share, parse_spec
 from training.benchmark.inference_turns import Case, add_condition_arguments, conditions, measure
-from training.benchmark.report import WIDTH, markdown_table, write_csv, write_figures
+from training.benchmark.report import WIDTH, markdown_table, plain_figure, write_csv, write_figures
 
 PRESETS = (
     *(f'mit_b{number}' for number in range(6)),
@@ -114,7 +114,7 @@ def _parameters_m(network: Network) -> float:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    texts = [[*row[:2], *(f'{value:.3g}' for value in row.values())] for row in rows]
+    texts = [[*row[:2], *(plain_figure(value) for value in row.values())] for row in rows]
     return markdown_table(COLUMNS, texts)
 
 

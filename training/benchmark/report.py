@@ -32,6 +32,11 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Tab
     return table
 
 
+def plain_figure(value: float) -> str:
+    """Four digits, or all of those before the point; never an exponent for large numbers."""
+    return f'{value:.0f}' if abs(value) >= 1000 else f'{value:.4g}'
+
+
 def write_figures(path: Path, args: Namespace, values: Mapping[str, Any]) -> None:
     """Write figures as JSON, with the arguments, the machine and the versions of packages."""
     known = {'arguments': vars(args), 'machine': machine(), 'versions': versions()}
