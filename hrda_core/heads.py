@@ -90,8 +90,8 @@ class SeparableConv(nn.Sequential):
             # The slow kernels are those for channels last.
             spread = self.depthwise(features.contiguous())
         else:
-            layer = self.depthwise
-            convolved = dilated_depthwise(features, layer.conv.weight, layer.conv.dilation[0])
+            layer, conv = self.depthwise, self.depthwise.conv
+            convolved = dilated_depthwise(features, conv.weight, conv.dilation[0], conv.bias)
             spread = layer.relu(layer.norm(convolved))
         mixed: Tensor = self.pointwise(spread)
         return mixed
