@@ -13,6 +13,7 @@ import torch
 from tiny_run import write_checkpoint, write_frames
 
 from hrda_core.architecture import Architecture
+from hrda_core.checkpoints import save_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
@@ -105,6 +106,17 @@ def test_images_need_no_labels(tmp_path: Path) -> None:
     assert main(['bench', 'anytime', str(checkpoint), data, *options]) == 0
     figures = json.loads((tmp_path / 'out' / 'anytime.json').read_text())
     assert all(point['mIoU'] is None for point in figures['points'])
+
+
+def test_a_network_without_a_choice_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_frames(tmp_path / 'data', 1, 0)
+    small = Architecture('mit_b0', 8, 8, 8, attention='none', context_size=64, detail_size=64)
+    save_model(tmp_path / 'one.safetensors', HRDA(small, CITYSCAPES), step=0)
+    data = f'--images={tmp_path / "data" / "images"}'
+    assert main(['bench', 'anytime', str(tmp_path / 'one.safetensors'), data, '--device=cpu']) == 1
+    assert 'needs a network with a detail branch' in capsys.readouterr().err
 
 
 def test_images_of_two_sizes_are_refused(

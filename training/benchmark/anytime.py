@@ -103,19 +103,20 @@ def _measure(
     new_matrix: partial[ConfusionMatrix],
     display: Display,
 ) -> list[Point]:
-    points = [published_point(model, settings, new_matrix, frames, display)]
     free = dataclasses.replace(
         settings, mode='anytime', threshold=0.0, budget=None, deadline_ms=None
     )
-    for size in args.sizes:
-        for overlap in args.overlaps:
-            plan = dataclasses.replace(
-                free,
-                window_size=size or model.architecture.detail_size,
-                window_overlap=overlap,
-            )
-            title = f'windows of {plan.window_size} px, overlap {overlap} px'
-            points += PlanCurves(model, plan, new_matrix).measure(frames, title, display)
+    # All are made before the first is measured, so that what cannot be run is found now.
+    curves = [
+        PlanCurves(
+            model, dataclasses.replace(free, window_size=size, window_overlap=overlap), new_matrix
+        )
+        for size in (size or model.architecture.detail_size for size in args.sizes)
+        for overlap in args.overlaps
+    ]
+    points = [published_point(model, settings, new_matrix, frames, display)]
+    for curve in curves:
+        points += curve.measure(frames, display)
     return points
 
 

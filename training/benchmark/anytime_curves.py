@@ -96,8 +96,7 @@ class Point:
     @property
     def plan(self) -> str:
         """Its windows in words."""
-        overlap = f', overlap {self.policy.overlap} px' if self.policy.overlap else ''
-        return f'windows of {self.policy.window_size} px{overlap}'
+        return plan_name(self.policy.window_size, self.policy.overlap)
 
     @property
     def ms(self) -> float:
@@ -115,6 +114,11 @@ class Point:
         self.flips.append(flips)
         if frame.label is not None:
             self.matrix.add(labels, frame.label)
+
+
+def plan_name(window_size: int, overlap: int) -> str:
+    """Windows of so many pixels that overlap by so many, in words."""
+    return f'windows of {window_size} px' + (f', overlap {overlap} px' if overlap else '')
 
 
 class PlanCurves:
@@ -135,7 +139,7 @@ class PlanCurves:
         self._segmenter = Segmenter(model, settings)
         self._points: dict[Policy, Point] = {}
 
-    def measure(self, frames: Frames, title: str, display: Display) -> list[Point]:
+    def measure(self, frames: Frames, display: Display) -> list[Point]:
         """Replay every policy on every image, and take times."""
         height, width = frames[0].image.shape[:2]
         thresholds = self._thresholds(frames)
@@ -143,6 +147,7 @@ class PlanCurves:
         times = {share: segmenter.warm_up(height, width) for share, segmenter in timed.items()}
         late = self._with_deadlines(times[0.0], times[1.0], height, width)
         taken: dict[float, list[float]] = {share: [] for share in timed}
+        title = plan_name(self._settings.window_size, self._settings.window_overlap)
         for number in display.track(range(len(frames)), title, len(frames)):
             frame = frames[number]
             replay = Replay(self._segmenter, frame.image)

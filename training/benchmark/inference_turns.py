@@ -27,7 +27,7 @@ from training.benchmark.published_inference import published_plan, scaled_size
 from training.benchmark.report import plain_figure
 
 IMAGES = 4
-"""Different images; the frames go through them in turns."""
+"""Different images that are made up; the frames go through them in turns."""
 REMEDY = (
     'with too little memory take a smaller --size or --encoder, or let the published order of '
     'work go through in parts with --baseline-batch=9'
@@ -109,7 +109,8 @@ def measure(
     """
     model = case.network.load('meta')
     plans = [plan_of(spec, case.size, model) for spec in specs]
-    images = images_to_measure(given.images, IMAGES, case.size)
+    count = IMAGES if given.images is None else given.frames
+    images = images_to_measure(given.images, count, case.size)
     pairs = zip(specs, plans, strict=True)
     contenders = [_start(case, spec, len(plan.windows), given) for spec, plan in pairs]
     turns = take_turns(contenders, images, given.frames, given.seconds, say)
