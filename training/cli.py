@@ -22,6 +22,7 @@ COMMANDS = {
     'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
     'compare': ('training.compare', 'put training runs side by side: scores, settings, plots'),
     'predict': ('training.predict', 'label images and videos: ids, confidence, overlays'),
+    'view': ('training.view.command', 'watch a network at work on a recording, in a browser'),
     'tune-windows': ('training.tune_windows', 'find out how few detail windows are enough'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
 }

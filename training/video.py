@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -68,6 +68,31 @@ class VideoReader:
                 yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
         finally:
             self._capture.release()
+
+    def skim(self, first: int = 0) -> Iterator[Callable[[], Uint8Array]]:
+        """Frames from one on, each of which is decoded when called, and left out at little cost.
+
+        Args:
+            first: number of the first frame, from 0.
+
+        Yields:
+            What gives the frame, as `__iter__` does, until the next one is asked for; ValueError
+            where it is damaged.
+        """
+        if first:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, first)
+        try:
+            while self._capture.grab():
+                yield self._retrieve
+        finally:
+            self._capture.release()
+
+    def _retrieve(self) -> Uint8Array:
+        found, frame = self._capture.retrieve()
+        if not found:
+            raise ValueError(f'a frame of {self.path} is damaged')
+        self.read += 1
+        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
     @property
     def cut_off(self) -> bool:

@@ -1,0 +1,1 @@
+"""A local web page that shows what a network makes of a recording."""
