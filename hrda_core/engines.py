@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from torch import Tensor
 
 from hrda_core.hrda import HRDA, ContextPrediction
+from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import Runtime
+from hrda_core.torch_engine import TorchEngine
 
 
 class Engine(Protocol):
@@ -20,6 +23,28 @@ class Engine(Protocol):
         """See `HRDA.detail`."""
 
 
+class PreparedEngine(Engine, Protocol):
+    """An engine that gets ready for the shapes it will see, and tells what it is."""
+
+    @property
+    def description(self) -> str:
+        """What computes the network and why, in words."""
+
+    def warming_up(self) -> AbstractContextManager[object]:
+        """Within, the engine gets ready for every new shape that it is given."""
+
+
+def build_engine(model: HRDA, settings: InferenceSettings, runtime: Runtime) -> PreparedEngine:
+    """The engine that the settings ask for.
+
+    Args:
+        model: the network; it stays as it is, and the engine needs it no longer.
+        settings: which backend, and whether torch compiles.
+        runtime: where, and in which precision.
+    """
+    return TorchEngine(model, runtime, settings.compile)
+
+
 class LiveEngine:
     """The network itself in the precision of a runtime, for weights that still change.
 
@@ -30,6 +55,15 @@ class LiveEngine:
 
     def __init__(self, model: HRDA, runtime: Runtime) -> None:
         self._model, self._runtime = model, runtime
+
+    @property
+    def description(self) -> str:
+        """Device and precision."""
+        return self._runtime.reason
+
+    def warming_up(self) -> AbstractContextManager[object]:
+        """Nothing to get ready."""
+        return nullcontext()
 
     def context(self, images: Tensor) -> ContextPrediction:
         """See `HRDA.context`."""

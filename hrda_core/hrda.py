@@ -170,6 +170,17 @@ class HRDA(nn.Module):
         embed = a.attention_embed_channels
         return ScaleAttentionHead(channels, outputs, embed, a.head_channels, a.dropout)
 
+    def without_weights(self, device: torch.device) -> HRDA:
+        """The same network in all but its weights, which take no memory.
+
+        It prepares images on the device and plans; an engine computes.
+        """
+        with torch.device('meta'):
+            outline = HRDA(self.architecture, self.classes)
+        outline.mean, outline.std = self.mean.to(device), self.std.to(device)
+        outline.step, outline.metadata = self.step, self.metadata
+        return outline.eval()
+
     def normalise(self, images: Tensor) -> Tensor:
         """Prepare RGB images of 0..255 (any dtype), (B, 3, H, W), on the model's device."""
         return (images.to(self.mean.device, torch.float32) - self.mean) / self.std

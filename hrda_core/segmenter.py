@@ -15,12 +15,13 @@ from torch import Tensor
 from hrda_core.anytime import Anytime, Refinement
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, Uint8Array
-from hrda_core.engines import Engine, LiveEngine
+from hrda_core.engines import LiveEngine, PreparedEngine, build_engine
 from hrda_core.fitted_plan import FittedPlan, fit_plan
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
+from hrda_core.results import Explanation, Segmentation
 from hrda_core.runtime import Runtime, choose_runtime
 from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
@@ -29,41 +30,6 @@ SMALLEST_IMAGE = 16
 LARGEST_IMAGE = 8192
 STRIP_BYTES = {'cpu': 2 * 2**20, 'cuda': 128 * 2**20}
 """Class scores that exist at full size at any time; on a CPU they fit into its cache."""
-
-
-class Segmentation(NamedTuple):
-    """What the network says of one image.
-
-    Attributes:
-        labels: uint8 (H, W) train ids.
-        confidence: uint8 (H, W), largest softmax probability of the fused logits, 0..255.
-        windows_computed: detail windows that went through the network.
-        windows_planned: detail windows of the published plan, repeated ones counted.
-        milliseconds: wall time of the call [ms].
-    """
-
-    labels: Uint8Array
-    confidence: Uint8Array
-    windows_computed: int
-    windows_planned: int
-    milliseconds: float
-
-
-class Explanation(NamedTuple):
-    """A segmentation and what each resolution contributed, all at the size of the image.
-
-    Attributes:
-        segmentation: the fused result.
-        context: uint8 (H, W) labels of the context branch alone.
-        detail: uint8 (H, W) labels of the detail windows alone.
-        attention: uint8 (H, W), attention of the predicted classes (spec section 2.3), 0
-            (context) to 255 (detail).
-    """
-
-    segmentation: Segmentation
-    context: Uint8Array
-    detail: Uint8Array
-    attention: Uint8Array
 
 
 @torch.no_grad()
@@ -105,16 +71,15 @@ class Segmenter:
     """Runs a network on images: preparation, window plan, precision and outputs.
 
     Args:
-        model: the network; it is set to eval mode, and moved to the device.
+        model: the network; what computes it holds weights of its own.
         settings: how it is run; None for the defaults.
         live: its weights may change between images: they are used as they are, not copied into
-            a faster form.
+            a faster form. It is set to eval mode, and moved to the device.
 
     Attributes:
-        model: as given.
+        model: the network; without weights, unless it is live.
         classes: what it tells apart.
         settings: as given.
-        description: device, precision and mode in words, each with its reason.
 
     Raises:
         ValueError: the device or precision is not to be had, or the mode needs a detail branch.
@@ -125,15 +90,18 @@ class Segmenter:
     ) -> None:
         self.settings = settings or InferenceSettings()
         self._runtime = choose_runtime(self.settings.device, self.settings.precision)
-        self.model = model.to(self._runtime.device).eval()
         self.classes: ClassSet = model.classes
-        self._engine: Engine = LiveEngine(model, self._runtime)
-        self.description = self._runtime.reason
+        self._engine: PreparedEngine
+        if live:
+            self.model = model.to(self._runtime.device).eval()
+            self._engine = LiveEngine(model, self._runtime)
+        else:
+            self.model = model.without_weights(self._runtime.device)
+            self._engine = build_engine(model, self.settings, self._runtime)
         self._anytime: Anytime | None = None
         if self.settings.mode == 'anytime':
             self._tuned = tuned_settings(self.settings, model)
-            self._anytime = Anytime(self._engine, model, self._tuned)
-            self.description += f'; anytime: {describe_limits(self._tuned)}'
+            self._anytime = Anytime(self._engine, self.model, self._tuned)
 
     @classmethod
     def from_checkpoint(
@@ -141,6 +109,12 @@ class Segmenter:
     ) -> Segmenter:
         """Load a checkpoint and make a segmenter of it; errors as `load_model` and `Segmenter`."""
         return cls(load_model(path), settings)
+
+    @property
+    def description(self) -> str:
+        """Backend, device, precision and mode in words, each with its reason."""
+        mode = f'; anytime: {describe_limits(self._tuned)}' if self._anytime is not None else ''
+        return self._engine.description + mode
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> float:
@@ -152,11 +126,12 @@ class Segmenter:
             The time of an image afterwards [ms].
         """
         image = np.full((height, width, 3), 127, np.uint8)
-        if self._anytime is not None:
-            prepared, plan = self._prepare(image)
-            assert isinstance(plan, FittedPlan)
-            self._anytime.measure(prepared, plan, self._batch(plan))
-        self.segment(image, stream='warm-up')
+        with self._engine.warming_up():
+            if self._anytime is not None:
+                prepared, plan = self._prepare(image)
+                assert isinstance(plan, FittedPlan)
+                self._anytime.measure(prepared, plan, self._batch(plan))
+            self.segment(image, stream='warm-up')
         return self.segment(image, stream='warm-up').milliseconds
 
     @torch.inference_mode()

@@ -21,12 +21,16 @@ CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,))
 TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)
 
 
-def build(architecture: Architecture, **options: str) -> Segmenter:
+def network(architecture: Architecture = TINY) -> HRDA:
     torch.manual_seed(0)
-    model = HRDA(architecture, CLASSES)
+    model = HRDA(architecture, CLASSES).eval()
     for parameter in (model.head.classify.weight, model.attention_head.classify.weight):
         torch.nn.init.normal_(parameter, std=1.0)  # decided enough for differences to show
-    return Segmenter(model, InferenceSettings(device='cpu', **options))
+    return model
+
+
+def build(architecture: Architecture, **options: str) -> Segmenter:
+    return Segmenter(network(architecture), InferenceSettings(device='cpu', **options))
 
 
 @pytest.fixture(scope='module')
@@ -54,7 +58,7 @@ def test_windows_are_counted_once(segmenter):
 
 def test_sharing_windows_equals_the_published_plan(segmenter):
     """Every context predicted on its own, with its own nine windows, then averaged."""
-    image, model = picture(128, 256), segmenter.model
+    image, model = picture(128, 256), network()
     pixels = model.normalise(torch.from_numpy(image).permute(2, 0, 1)[None])
     total, count = torch.zeros(1, 3, 128, 256), torch.zeros(1, 1, 128, 256)
     with torch.no_grad():
@@ -65,6 +69,23 @@ def test_sharing_windows_equals_the_published_plan(segmenter):
     result = segmenter.segment(image)
     np.testing.assert_array_equal(result.labels, probability.indices[0])
     np.testing.assert_allclose(result.confidence, probability.values[0] * 255, atol=0.51)
+
+
+def test_the_engine_alone_holds_weights():
+    model = network()
+    segmenter = Segmenter(model, InferenceSettings(device='cpu'))
+    assert {parameter.device.type for parameter in segmenter.model.parameters()} == {'meta'}
+    assert {parameter.device.type for parameter in model.parameters()} == {'cpu'}
+
+
+def test_live_weights_may_change():
+    model, image = network(), picture(128, 128)
+    segmenter = Segmenter(model, InferenceSettings(device='cpu'), live=True)
+    before = segmenter.segment(image).labels
+    torch.nn.init.zeros_(model.head.classify.weight)
+    torch.nn.init.constant_(model.head.classify.bias[:1], 1.0)
+    assert (before != 0).any()
+    assert (segmenter.segment(image).labels == 0).all()
 
 
 def test_confidence_is_at_least_chance(segmenter):
@@ -111,11 +132,10 @@ def test_probabilities_are_what_labels_and_confidence_come_from(segmenter, monke
 def test_attention_decides_between_context_and_detail():
     """All attention on one side makes that side the answer."""
     for bias, side in ((-30.0, 'context'), (30.0, 'detail')):
-        chosen = build(TINY)
-        head = chosen.model.attention_head.classify
-        torch.nn.init.zeros_(head.weight)
-        torch.nn.init.constant_(head.bias, bias)
-        explanation = chosen.explain(picture(128, 128))
+        model = network()
+        torch.nn.init.zeros_(model.attention_head.classify.weight)
+        torch.nn.init.constant_(model.attention_head.classify.bias, bias)
+        explanation = Segmenter(model, InferenceSettings(device='cpu')).explain(picture(128, 128))
         np.testing.assert_array_equal(explanation.segmentation.labels, getattr(explanation, side))
 
 
