@@ -66,7 +66,7 @@ def test_overlay_is_published_only_to_subscribers(
     graph.spin_until(lambda: labels)
     assert drawn == []
     overlays = graph.listen('segmentation/overlay')
-    graph.spin_until(lambda: node._outputs._overlay.get_subscription_count())
+    graph.spin_until(lambda: node.cameras[0].outputs._overlay.get_subscription_count())
     camera.publish(make_image(picture))
     graph.spin_until(lambda: overlays)
     assert overlays[0].encoding == 'rgb8'
@@ -79,7 +79,7 @@ def test_overlay_alpha_changes_while_the_node_runs(
     node = graph.start_node(overlay_alpha=0.0)
     overlays = graph.listen('segmentation/overlay')
     camera = graph.camera()
-    graph.spin_until(lambda: node._outputs._overlay.get_subscription_count())
+    graph.spin_until(lambda: node.cameras[0].outputs._overlay.get_subscription_count())
     assert node.set_parameters([Parameter('overlay_alpha', value=1)])[0].successful
     camera.publish(make_image(picture))
     graph.spin_until(lambda: overlays)
@@ -101,7 +101,7 @@ def test_newest_frame_wins_and_parameters_answer_meanwhile(
     graph.spin_until(lambda: segmenter.seen[-1:] == [10] and len(labels) == len(segmenter.seen))
     assert segmenter.seen[0] == 1
     assert len(segmenter.seen) <= 4
-    assert node._slot.dropped == 10 - len(segmenter.seen)
+    assert node.cameras[0].slot.dropped == 10 - len(segmenter.seen)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_bad_frame_is_survived(
     bad = make_image(picture)
     break_image(bad)
     camera.publish(bad)
-    graph.spin_until(lambda: node._statistics.snapshot().failed == 1)
+    graph.spin_until(lambda: node.cameras[0].statistics.snapshot().failed == 1)
     camera.publish(make_image(picture))
     graph.spin_until(lambda: labels)
     assert len(labels) == 1
@@ -143,7 +143,7 @@ def test_a_failing_model_is_an_error_and_the_next_frame_works(
     assert {v.key: v.value for v in status.values}['frames_failed'] == '1'
     camera.publish(make_image(picture))
     graph.spin_until(lambda: labels)
-    assert not node._statistics.snapshot().failing
+    assert not node.cameras[0].statistics.snapshot().failing
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_auto_reliability_follows_the_camera(
     labels = graph.listen('segmentation/label')
     camera = graph.camera(offered)
     wanted = ReliabilityPolicy[offered.upper()]
-    graph.spin_until(lambda: node._input.policy == wanted)
+    graph.spin_until(lambda: node.cameras[0].input.policy == wanted)
     graph.spin_until(lambda: camera.get_subscription_count() == 1)
     camera.publish(make_image(picture))
     graph.spin_until(lambda: labels)
@@ -199,15 +199,15 @@ def test_auto_reliability_follows_the_camera(
 def test_auto_reliability_changes_with_the_camera(graph: Any) -> None:
     node = graph.start_node()
     reliable = graph.camera('reliable')
-    graph.spin_until(lambda: node._input.policy == ReliabilityPolicy.RELIABLE)
+    graph.spin_until(lambda: node.cameras[0].input.policy == ReliabilityPolicy.RELIABLE)
     graph.peer.destroy_publisher(reliable)
     graph.camera('best_effort')
-    graph.spin_until(lambda: node._input.policy == ReliabilityPolicy.BEST_EFFORT)
+    graph.spin_until(lambda: node.cameras[0].input.policy == ReliabilityPolicy.BEST_EFFORT)
 
 
 def test_silence_names_the_publishers_and_what_they_offer(graph: Any) -> None:
     node = graph.start_node(reliability='reliable')
-    text = node._input.describe_silence()
+    text = node.cameras[0].input.describe_silence()
     assert 'no frame on /image' in text
     assert 'publishers: none' in text
     # From another context, because one DDS participant holds one type per topic.
@@ -215,7 +215,7 @@ def test_silence_names_the_publishers_and_what_they_offer(graph: Any) -> None:
     profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     other.peer.create_publisher(CompressedImage, 'image', profile)
     seen = '/peer (sensor_msgs/msg/CompressedImage, best_effort)'
-    graph.spin_until(lambda: seen in node._input.describe_silence())
+    graph.spin_until(lambda: seen in node.cameras[0].input.describe_silence())
     other.close()
 
 
