@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from hrda_core.classes import ClassSet
 from hrda_core.image_codec import decode_compressed, decode_image
+from hrda_ros.camera_info import CameraInfoRelay
 from hrda_ros.diagnostics import judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage
 from hrda_ros.image_segmenter import ImageSegmenter
@@ -45,7 +46,7 @@ class Camera:
     ) -> None:
         self._node = node
         self._read = read
-        self.outputs = Outputs(node, classes)
+        self.outputs = Outputs(node, classes, settings.min_confidence)
         self.statistics = FrameStatistics()
         self.slot: LatestFrame[ImageMessage] = LatestFrame()
         self._warm_sizes: set[tuple[int, int]] = set()
@@ -59,17 +60,28 @@ class Camera:
             self._on_image,
             lambda: read().enabled,
         )
+        self._info = CameraInfoRelay(node, self.input.topic) if settings.camera_info else None
 
     def process(self, message: ImageMessage, segmenter: ImageSegmenter) -> None:
-        """Decode and segment a frame and publish the results; raises what either raises."""
+        """Decode and segment a frame and publish the results; raises what either raises.
+
+        A frame that nobody waits for only prepares the model, if that has not been done yet.
+        """
+        idle = self._idle()
+        if idle and self._warm_sizes:
+            return
         image = self._decode(message)
         self._warm_up(segmenter, image.shape[0], image.shape[1])
+        if idle:
+            return
         started_s = time.monotonic()
         result = segmenter.segment(image)
         inference_ms = (time.monotonic() - started_s) * 1000
         if self.slot.closed:
             return
-        self.outputs.publish(message.header, image, result, self._read().overlay_alpha)
+        self.outputs.publish(message.header, image, result, self._read())
+        if self._info is not None:
+            self._info.publish(message.header)
         self.statistics.count_processed(inference_ms, self._age_ms(message))
         height, width = image.shape[:2]
         self._node.get_logger().info(
@@ -95,7 +107,9 @@ class Camera:
     def health(self) -> tuple[bytes, str, dict[str, str]]:
         """Diagnostic level, message and values of the last seconds."""
         snapshot = self.statistics.snapshot()
-        level, message = judge(snapshot, self._read().enabled, self.input.silent_for_s())
+        level, message = judge(
+            snapshot, self._read().enabled, self._idle(), self.input.silent_for_s()
+        )
         return level, message, status_values(snapshot, self.slot.dropped)
 
     def log_rates(self) -> None:
@@ -107,6 +121,9 @@ class Camera:
                 f'{snapshot.inference_ms:.0f} ms each, {self.slot.dropped} replaced by newer, '
                 f'{snapshot.failed} failed'
             )
+
+    def _idle(self) -> bool:
+        return self._read().lazy and not self.outputs.wanted()
 
     def _on_image(self, message: ImageMessage) -> None:
         if self._read().enabled:

@@ -13,7 +13,7 @@ from hrda_ros.statistics import Snapshot
 PERIOD_S = 1.0
 
 
-def judge(snapshot: Snapshot, enabled: bool, silent_s: float) -> tuple[bytes, str]:
+def judge(snapshot: Snapshot, enabled: bool, idle: bool, silent_s: float) -> tuple[bytes, str]:
     """Level and message for what happened in the last seconds."""
     if not enabled:
         return DiagnosticStatus.OK, 'switched off by the parameter enabled'
@@ -21,6 +21,8 @@ def judge(snapshot: Snapshot, enabled: bool, silent_s: float) -> tuple[bytes, st
         return DiagnosticStatus.WARN, f'no frame for {silent_s:.0f} s'
     if snapshot.failing:
         return DiagnosticStatus.ERROR, f'last frame failed: {snapshot.last_error}'
+    if idle:
+        return DiagnosticStatus.OK, 'idle: nobody listens to an output image (parameter lazy)'
     if snapshot.inference_ms is None:
         return DiagnosticStatus.OK, 'waiting for the first result'
     return DiagnosticStatus.OK, (

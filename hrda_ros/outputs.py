@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import math
+import sys
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header, String
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-from hrda_core.classes import IGNORE, ClassSet
+from hrda_core.classes import ClassSet
 from hrda_core.overlay import blend
+from hrda_ros.label_info import LabelInfoPublisher
+from hrda_ros.settings import Settings
 
 Uint8Array = npt.NDArray[np.uint8]
-CHANNELS = {'mono8': 1, 'rgb8': 3}
+LAYOUTS: dict[str, tuple[npt.DTypeLike, tuple[int, ...]]] = {
+    'mono8': (np.uint8, ()),
+    'rgb8': (np.uint8, (3,)),
+    '32FC1': (np.float32, ()),
+}
+"""Type of the samples and shape of a pixel of every encoding that is published."""
 # Reliable serves both kinds of subscriber; images above the default shared memory segment of
 # Fast DDS hardly reach a best-effort one.
 IMAGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-LATCHED_QOS = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
+JPEG_QUALITY = 90
 
 
 class Result(Protocol):
@@ -37,65 +45,117 @@ class Result(Protocol):
         """Confidence of the labels, uint8 (H, W), 0..255."""
 
 
-def image_message(header: Header, pixels: Uint8Array, encoding: str) -> Image:
+def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:
     """Pack an array into a tightly packed message under the given header.
 
     Shape:
-        pixels: uint8 (H, W) for mono8, (H, W, 3) for rgb8.
+        pixels: uint8 (H, W) for mono8, uint8 (H, W, 3) for rgb8, float32 (H, W) for 32FC1.
 
     Raises:
         ValueError: the array does not have the shape or type of the encoding.
     """
-    shape = pixels.shape[:2] if CHANNELS[encoding] == 1 else (*pixels.shape[:2], 3)
-    if pixels.dtype != np.uint8 or pixels.shape != shape or pixels.ndim < 2:
+    kind, pixel = LAYOUTS[encoding]
+    if pixels.dtype != kind or pixels.ndim < 2 or pixels.shape[2:] != pixel:
         raise ValueError(f'{encoding} does not fit an array {pixels.dtype} {pixels.shape}')
     height, width = pixels.shape[:2]
     message = Image(header=header, height=height, width=width, encoding=encoding)
-    message.step = width * CHANNELS[encoding]
+    message.step = pixels.nbytes // max(height, 1)
+    message.is_bigendian = sys.byteorder == 'big'
     # Assigning bytes or an array to `data` checks or copies element by element in some releases.
-    message.data.frombytes(np.ascontiguousarray(pixels))
+    message.data.frombytes(np.ascontiguousarray(pixels).view(np.uint8))
     return message
 
 
-def label_info(classes: ClassSet) -> dict[str, Any]:
-    """Meaning of the label image's bytes: ids, names and colours; 255 is unlabelled."""
-    rows = enumerate(zip(classes.names, classes.colors, strict=True))
-    return {
-        'class_set': classes.name,
-        'unlabelled': IGNORE,
-        'class_map': [
-            {'class_id': i, 'class_name': name, 'color': list(color)} for i, (name, color) in rows
-        ],
-    }
+def certain_labels(result: Result, min_confidence: float) -> Uint8Array:
+    """Labels, uint8 (H, W), with 255 where the confidence is below `min_confidence`, 0..1."""
+    # Confidence is a byte c of 255; rounding keeps 0.2 * 255 = 51.00000000000001 at 51.
+    least = math.ceil(round(min_confidence * 255, 6))
+    if not least:
+        return result.labels
+    uncertain = cv2.compare(result.confidence, least, cv2.CMP_LT)
+    certain: Uint8Array = cv2.bitwise_or(result.labels, uncertain)
+    return certain
+
+
+def jpeg_message(header: Header, rgb: Uint8Array) -> CompressedImage:
+    """Compress a picture, uint8 (H, W, 3) RGB, under the given header."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
+    message.data.frombytes(data)
+    return message
 
 
 class Outputs:
-    """Publishers of `~/label`, `~/confidence`, `~/overlay` and the latched `~/label_info_json`."""
+    """Publishers of one camera's results.
 
-    def __init__(self, node: Node, classes: ClassSet) -> None:
-        self._palette = classes.palette
-        self._label = node.create_publisher(Image, '~/label', IMAGE_QOS)
-        self._confidence = node.create_publisher(Image, '~/confidence', IMAGE_QOS)
-        self._overlay = node.create_publisher(Image, '~/overlay', IMAGE_QOS)
-        self._info = node.create_publisher(String, '~/label_info_json', LATCHED_QOS)
-        self._info.publish(String(data=json.dumps(label_info(classes))))
+    `label` and `confidence`; `overlay`, `overlay/compressed` and `color`, which are drawn only
+    for their listeners; what the labels mean, latched.
 
-    def publish(self, header: Header, image: Uint8Array, result: Result, alpha: float) -> None:
-        """Publish one frame's results; the overlay is drawn only when somebody subscribed to it.
+    Args:
+        node: has the topics.
+        classes: what the labels mean.
+        min_confidence: as the parameter is now.
+        prefix: what the topics are named after, '~' for the node itself.
+    """
+
+    def __init__(
+        self, node: Node, classes: ClassSet, min_confidence: float = 0.0, prefix: str = '~'
+    ) -> None:
+        self._classes = classes
+        self._label = node.create_publisher(Image, f'{prefix}/label', IMAGE_QOS)
+        self._confidence = node.create_publisher(Image, f'{prefix}/confidence', IMAGE_QOS)
+        self._overlay = node.create_publisher(Image, f'{prefix}/overlay', IMAGE_QOS)
+        self._jpeg = node.create_publisher(
+            CompressedImage, f'{prefix}/overlay/compressed', IMAGE_QOS
+        )
+        self._color = node.create_publisher(Image, f'{prefix}/color', IMAGE_QOS)
+        self._info = LabelInfoPublisher(node, classes, prefix)
+        self._info.publish(min_confidence)
+
+    def publish(
+        self, header: Header, image: Uint8Array, result: Result, settings: Settings
+    ) -> None:
+        """Publish one frame's results.
 
         Args:
             header: the input's header, passed on whole.
             image: the input picture, uint8 (H, W, 3) RGB.
             result: labels and confidence, uint8 (H, W).
-            alpha: weight of the class colours in the overlay, 0..1.
+            settings: the parameters as they are now.
         """
-        self._label.publish(image_message(header, result.labels, 'mono8'))
-        self._confidence.publish(image_message(header, result.confidence, 'mono8'))
-        if self._overlay.get_subscription_count():
-            overlay = blend(image, result.labels, self._palette, alpha)
+        self._info.publish(settings.min_confidence)
+        labels = certain_labels(result, settings.min_confidence)
+        self._label.publish(image_message(header, labels, 'mono8'))
+        confidence = result.confidence
+        if settings.confidence_encoding == '32FC1':
+            confidence = confidence / np.float32(255)
+        self._confidence.publish(image_message(header, confidence, settings.confidence_encoding))
+        if self._color.get_subscription_count():
+            self._color.publish(image_message(header, self._classes.colorize(labels), 'rgb8'))
+        self._publish_overlay(header, image, labels, settings.overlay_alpha)
+
+    def _publish_overlay(
+        self, header: Header, image: Uint8Array, labels: Uint8Array, alpha: float
+    ) -> None:
+        raw, jpeg = (p.get_subscription_count() > 0 for p in (self._overlay, self._jpeg))
+        if not (raw or jpeg):
+            return
+        overlay = blend(image, labels, self._classes.palette, alpha)
+        if raw:
             self._overlay.publish(image_message(header, overlay, 'rgb8'))
+        if jpeg:
+            self._jpeg.publish(jpeg_message(header, overlay))
+
+    def wanted(self) -> bool:
+        """Whether anybody listens to one of the images."""
+        return any(publisher.get_subscription_count() for publisher in self._images)
 
     @property
     def topics(self) -> list[str]:
         """Full names of the image topics."""
-        return [p.topic_name for p in (self._label, self._confidence, self._overlay)]
+        return [publisher.topic_name for publisher in self._images]
+
+    @property
+    def _images(self) -> tuple[Publisher, ...]:
+        return self._label, self._confidence, self._overlay, self._jpeg, self._color

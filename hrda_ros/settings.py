@@ -92,6 +92,20 @@ class Settings:
         bounds=(0.0, 1000.0),
         live=True,
     )
+    min_confidence: float = _setting(
+        0.0, 'Pixels of lower confidence become 255, unlabelled', bounds=(0.0, 1.0), live=True
+    )
+    confidence_encoding: str = _setting(
+        'mono8',
+        'Pixels of ~/confidence: mono8 is 0..255, 32FC1 is 0..1',
+        choices=('mono8', '32FC1'),
+    )
+    lazy: bool = _setting(
+        True, 'Segment only while somebody listens to an output image', live=True
+    )
+    camera_info: bool = _setting(
+        False, "Whether ~/camera_info repeats the camera's, with the header of each label image"
+    )
 
 
 SETTINGS: dict[str, Field[Any]] = {item.name: item for item in fields(Settings)}

@@ -44,6 +44,10 @@ PARAMETER_TYPES = {
     'reliability': str,
     'overlay_alpha': float,
     'max_rate': float,
+    'min_confidence': float,
+    'confidence_encoding': str,
+    'lazy': bool,
+    'camera_info': bool,
 }
 PARAMETER_ARGUMENTS = {
     'checkpoint': 'Model file (.safetensors)',
@@ -64,6 +68,10 @@ PARAMETER_ARGUMENTS = {
     'reliability': 'Reliability asked of the camera: auto, reliable, best_effort',
     'overlay_alpha': 'Weight of the class colours in the overlay, 0..1',
     'max_rate': 'Most frames segmented per second [Hz], 0 for no limit',
+    'min_confidence': 'Pixels of lower confidence, 0..1, become 255',
+    'confidence_encoding': 'Pixels of the confidence: mono8 (0..255) or 32FC1 (0..1)',
+    'lazy': 'Whether frames are segmented only while somebody listens to an output image',
+    'camera_info': "Whether the camera's CameraInfo is repeated for the label images",
 }
 OTHER_ARGUMENTS = {
     'image': ('image', 'Camera topic, e.g. /camera/image_raw'),

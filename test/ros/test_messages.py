@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros-wheels')
 rosbags_typesys = pytest.importorskip('rosbags.typesys', reason='needs rosbags')
 
 from rclpy.qos import ReliabilityPolicy
+from ros.tiny_segmenter import TinyResult
 from std_msgs.msg import Header
 
 from hrda_core.classes import CITYSCAPES
+from hrda_core.image_codec import decode_compressed
 from hrda_ros.bag_player import restamp
+from hrda_ros.camera_info import info_topic
 from hrda_ros.image_input import choose_reliability, input_topic
-from hrda_ros.outputs import image_message, label_info
+from hrda_ros.label_info import label_info
+from hrda_ros.outputs import certain_labels, image_message, jpeg_message
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
@@ -30,11 +36,53 @@ def test_a_label_image_is_packed_tightly() -> None:
 
 
 @pytest.mark.parametrize(
-    ('shape', 'encoding'), [((3, 4), 'rgb8'), ((3, 4, 3), 'mono8'), ((3, 4, 4), 'rgb8')]
+    ('shape', 'encoding'),
+    [((3, 4), 'rgb8'), ((3, 4, 3), 'mono8'), ((3, 4, 4), 'rgb8'), ((3, 4), '32FC1')],
 )
 def test_an_array_of_another_shape_is_refused(shape: tuple[int, ...], encoding: str) -> None:
     with pytest.raises(ValueError, match=encoding):
         image_message(Header(), np.zeros(shape, np.uint8), encoding)
+
+
+def test_a_confidence_of_floats_is_packed_tightly() -> None:
+    message = image_message(Header(), np.float32([[0, 0.5], [1, 0.25]]), '32FC1')
+    assert (message.height, message.width, message.step) == (2, 2, 8)
+    assert np.frombuffer(message.data, np.float32).tolist() == [0, 0.5, 1, 0.25]
+
+
+@given(
+    confidence=arrays(np.uint8, (3, 5)),
+    least=st.one_of(st.floats(0, 1), st.integers(0, 255).map(lambda c: c / 255)),
+)
+def test_labels_below_the_least_confidence_are_255(
+    confidence: npt.NDArray[np.uint8], least: float
+) -> None:
+    labels = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    found = certain_labels(TinyResult(labels, confidence), least)
+    expected = np.where(confidence < round(least * 255, 6), 255, labels)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(labels, np.arange(15).reshape(3, 5))
+
+
+def test_a_jpeg_keeps_the_colours_apart() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[..., 0] = 250
+    message = jpeg_message(Header(frame_id='camera'), red)
+    assert (message.format, message.header.frame_id) == ('rgb8; jpeg compressed bgr8', 'camera')
+    decoded = decode_compressed(message)
+    assert np.abs(decoded.astype(int) - red).max() < 8
+
+
+@pytest.mark.parametrize(
+    ('image', 'expected'),
+    [
+        ('/front/image_raw', '/front/camera_info'),
+        ('/front/image_raw/compressed', '/front/camera_info'),
+        ('/image', '/camera_info'),
+    ],
+)
+def test_the_calibration_is_beside_the_image(image: str, expected: str) -> None:
+    assert info_topic(image) == expected
 
 
 def test_label_info_names_every_class() -> None:
@@ -76,6 +124,7 @@ def test_input_topic(image: str, transport: str, topic: str) -> None:
     assert input_topic(image, transport) == topic
 
 
+@settings(deadline=None)
 @given(
     stamp_ns=st.integers(0, 2**31 * 10**9 - 1),
     frame=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20),

@@ -235,7 +235,7 @@ def test_disabled_node_segments_nothing_until_enabled(
     graph: Any, make_image: MakeImage, picture: Picture
 ) -> None:
     segmenter = TinySegmenter()
-    node = graph.start_node(segmenter, enabled=False)
+    node = graph.start_node(segmenter, enabled=False, lazy=False)
     camera = graph.camera()
     camera.publish(make_image(picture))
     graph.spin_for(0.3)
@@ -247,7 +247,7 @@ def test_disabled_node_segments_nothing_until_enabled(
 
 def test_max_rate_bounds_the_work(graph: Any, make_image: MakeImage, picture: Picture) -> None:
     segmenter = TinySegmenter()
-    graph.start_node(segmenter, max_rate=5.0)
+    graph.start_node(segmenter, max_rate=5.0, lazy=False)
     camera = graph.camera()
     for _ in range(20):
         camera.publish(make_image(picture))
@@ -298,7 +298,7 @@ def test_every_parameter_is_described(graph: Any) -> None:
     descriptors = node.describe_parameters(list(SETTINGS))
     assert all(descriptor.description for descriptor in descriptors)
     live = {d.name for d in descriptors if not d.read_only}
-    assert live == {'overlay_alpha', 'enabled', 'max_rate'}
+    assert live == {'overlay_alpha', 'enabled', 'max_rate', 'min_confidence', 'lazy'}
 
 
 def test_simulated_time_without_a_clock_stops_nothing(

@@ -12,6 +12,7 @@ import pytest
 import setuptools
 import yaml
 
+from hrda_core.classes import CITYSCAPES
 from hrda_ros.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,17 @@ def test_rviz_shows_the_topics_that_the_launch_file_remaps() -> None:
     }
     launch_text = (ROOT / 'launch' / 'segment.launch.py').read_text()
     assert all(f"('{topic}', " in launch_text for topic in topics.values())
+
+
+def test_every_class_has_a_cost_in_the_layer_of_nav2() -> None:
+    document = yaml.safe_load((ROOT / 'config' / 'nav2_semantic_layer.yaml').read_text())
+    costmap = document['local_costmap']['local_costmap']['ros__parameters']
+    layer = costmap['semantic_segmentation_layer']
+    source = layer[layer['observation_sources']]
+    names = [name for group in source['class_types'] for name in source[group]['classes']]
+    assert sorted(names) == sorted(CITYSCAPES.names)
+    kinds = {tuple(source[group]) for group in source['class_types']}
+    assert len(kinds) == 1
 
 
 def test_fast_dds_profile_widens_shared_memory() -> None:

@@ -32,9 +32,11 @@ class TinySegmenter:
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
         self.seen: list[int] = []
+        self.warmed: list[tuple[int, int]] = []
 
     def warm_up(self, height: int, width: int) -> float:
         """Nothing to prepare."""
+        self.warmed.append((height, width))
         return 1e3 * self.delay_s
 
     def segment(self, image: Uint8Array) -> TinyResult:
