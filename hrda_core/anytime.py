@@ -164,12 +164,16 @@ class Anytime:
         model: with a detail branch.
         settings: limits, weights and ageing, complete as by `tuned_settings`.
 
+    Attributes:
+        settings: as given; others with different limits may take their place at any time and
+            hold from the next image on.
+
     Raises:
         ValueError: class weights name unknown classes.
     """
 
     def __init__(self, engine: Engine, model: HRDA, settings: InferenceSettings) -> None:
-        self._engine, self._model, self._settings = engine, model, settings
+        self._engine, self._model, self.settings = engine, model, settings
         self._weights = class_weights(model.classes, settings.class_weights)
         self._ages: defaultdict[str, Ageing] = defaultdict(lambda: Ageing(settings.ageing))
         self._costs: defaultdict[FittedPlan, CostModel] = defaultdict(CostModel)
@@ -186,11 +190,12 @@ class Anytime:
             started_s: `time.perf_counter()` when the work on the image began.
             stream: name of the camera, whose windows age on their own.
         """
+        settings = self.settings  # once, because another thread may change them meanwhile
         image = Refinement(self._engine, self._model, images, plan)
         age = self._ages[stream]
-        scores = age.apply(image.scores(self._settings.window_score, self._weights))
-        queue = best_first(scores, self._settings.threshold or 0.0, self._settings.budget)
-        computed = self._refine(image, queue, batch, started_s)
+        scores = age.apply(image.scores(settings.window_score, self._weights))
+        queue = best_first(scores, settings.threshold or 0.0, settings.budget)
+        computed = self._refine(image, queue, batch, started_s, settings.deadline_ms)
         age.computed(computed)
         return Choice(image.prediction(), computed)
 
@@ -211,10 +216,15 @@ class Anytime:
             size *= 2
 
     def _refine(
-        self, image: Refinement, queue: list[int], batch: int, started_s: float
+        self,
+        image: Refinement,
+        queue: list[int],
+        batch: int,
+        started_s: float,
+        deadline_ms: float | None,
     ) -> list[int]:
         """Compute windows in batches whose sizes are powers of two, as long as time is left."""
-        costs, deadline_ms = self._costs[image.plan], self._settings.deadline_ms
+        costs = self._costs[image.plan]
         batch = 1 << (batch.bit_length() - 1)
         tail_ms = costs.expected(TAIL) or 0.0
         done = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ class Segmenter:
     Attributes:
         model: the network; without weights, unless it is live.
         classes: what it tells apart.
-        settings: as given.
+        settings: as given, with the limits as they are now.
 
     Raises:
         ValueError: the device or precision is not to be had, or the mode needs a detail branch.
@@ -100,8 +101,8 @@ class Segmenter:
             self._engine = build_engine(model, self.settings, self._runtime)
         self._anytime: Anytime | None = None
         if self.settings.mode == 'anytime':
-            self._tuned = tuned_settings(self.settings, model)
-            self._anytime = Anytime(self._engine, self.model, self._tuned)
+            tuned = tuned_settings(self.settings, model)
+            self._anytime = Anytime(self._engine, self.model, tuned)
 
     @classmethod
     def from_checkpoint(
@@ -113,8 +114,26 @@ class Segmenter:
     @property
     def description(self) -> str:
         """Backend, device, precision and mode in words, each with its reason."""
-        mode = f'; anytime: {describe_limits(self._tuned)}' if self._anytime is not None else ''
-        return self._engine.description + mode
+        if self._anytime is None:
+            return self._engine.description
+        return f'{self._engine.description}; anytime: {describe_limits(self._anytime.settings)}'
+
+    def set_limits(
+        self, threshold: float | None, budget: int | None, deadline_ms: float | None
+    ) -> None:
+        """Change the limits of mode `anytime` from the next image on; from any thread.
+
+        They mean what they mean in `InferenceSettings`, and have no effect in mode `exact`.
+
+        Raises:
+            ValueError: a limit is outside its range; the old ones stay.
+        """
+        settings = replace(
+            self.settings, threshold=threshold, budget=budget, deadline_ms=deadline_ms
+        )
+        if self._anytime is not None:
+            self._anytime.settings = tuned_settings(settings, self.model)
+        self.settings = settings
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> float:
@@ -261,14 +280,15 @@ class Segmenter:
         architecture = self.model.architecture
         if self._anytime is None:
             return plan_windows(*padded_size(height, width, architecture), architecture)
+        tuned = self._anytime.settings
         return fit_plan(
             height,
             width,
             architecture,
             self.model.stride,
-            contexts=self._tuned.context,
-            window_size=self._tuned.window_size,
-            overlap=self._tuned.window_overlap,
+            contexts=tuned.context,
+            window_size=tuned.window_size,
+            overlap=tuned.window_overlap,
         )
 
     def _batch(self, plan: WindowPlan | FittedPlan) -> int:

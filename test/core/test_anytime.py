@@ -114,6 +114,32 @@ def test_a_generous_deadline_computes_all(model):
     assert segment(model, picture(), deadline_ms=1e6).windows_computed == 6
 
 
+def test_limits_change_between_images(model):
+    segmenter = Segmenter(model, InferenceSettings('cpu', mode='anytime'))
+    everything = segmenter.segment(picture())
+    segmenter.set_limits(threshold=None, budget=1, deadline_ms=None)
+    assert segmenter.segment(picture()).windows_computed == 1
+    assert 'at most 1 windows' in segmenter.description
+    segmenter.set_limits(threshold=None, budget=None, deadline_ms=None)
+    again = segmenter.segment(picture())
+    assert again.windows_computed == everything.windows_computed
+    assert np.array_equal(again.labels, everything.labels)
+
+
+def test_a_refused_limit_leaves_the_old_ones(model):
+    segmenter = Segmenter(model, InferenceSettings('cpu', mode='anytime', budget=1))
+    with pytest.raises(ValueError, match='deadline_ms -1 must be above 0'):
+        segmenter.set_limits(threshold=None, budget=None, deadline_ms=-1)
+    assert segmenter.segment(picture()).windows_computed == 1
+
+
+def test_limits_of_mode_exact_change_nothing(model):
+    segmenter = Segmenter(model, InferenceSettings('cpu'))
+    before = segmenter.segment(picture())
+    segmenter.set_limits(threshold=None, budget=0, deadline_ms=0.001)
+    assert np.array_equal(segmenter.segment(picture()).labels, before.labels)
+
+
 def test_warm_up_measures_what_windows_cost(model):
     segmenter = Segmenter(model, InferenceSettings('cpu', mode='anytime', deadline_ms=1e6))
     assert segmenter.warm_up(128, 192) > 0
