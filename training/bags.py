@@ -1,4 +1,4 @@
-"""Reading rosbag2 recordings, whole or damaged, without ROS: files, folders, split bags.
+"""Reading recordings, whole or damaged, without ROS: files, folders, split bags, ROS 1 bags.
 
 Each storage file is read on its own; metadata.yaml only tells their order and what is missing.
 Message types are those of ROS 2 itself, which have not changed since Dashing, so that bags
@@ -7,11 +7,13 @@ without message definitions (Humble and older) read like all others.
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import yaml
@@ -19,6 +21,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from training.mcap_file import McapFile
 from training.raw_message import BagDamageError, RawMessage, Topic, unpack_zstd_file
+from training.ros1_file import Ros1File
 from training.sqlite_file import SqliteFile
 
 __all__ = ['Bag', 'BagDamageError', 'RawMessage', 'Topic', 'decode_message', 'find_bags']
@@ -27,8 +30,11 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-_STORAGES = {'.mcap': McapFile, '.db3': SqliteFile}
+_ROS1 = '.bag'
+_STORAGES = {'.mcap': McapFile, '.db3': SqliteFile, _ROS1: Ros1File}
 _PACKED_SUFFIX = '.zstd'
+_ACTIVE_SUFFIX = '.active'
+"""Of a ROS 1 bag that was never closed."""
 _METADATA = 'metadata.yaml'
 
 
@@ -51,18 +57,18 @@ class Storage(Protocol):
 
 
 class Bag:
-    """A recording: a folder with or without metadata.yaml, or one .mcap or .db3 file.
+    """A recording: a folder with or without metadata.yaml, or one .mcap, .db3 or .bag file.
 
     Nothing is kept open between calls, and reading never raises for damage: what cannot be read
-    is told in `damage`.
+    is told in `damage`. ROS 1 files of a folder are recordings of their own, see `find_bags`.
 
     Args:
         path: folder or file; file compression (.mcap.zstd, .db3.zstd) is unpacked to a
-            temporary folder while a file is read, message and chunk compression in memory.
+            temporary folder of the object, message and chunk compression in memory.
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: not a ROS 2 bag.
+        ValueError: not a recording.
 
     Attributes:
         path: as given.
@@ -80,6 +86,7 @@ class Bag:
         self.damage: list[str] = []
         self.expected: dict[str, int] = {}
         self._topics: list[Topic] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         if self.path.is_dir():
             self._read_metadata()
 
@@ -108,26 +115,36 @@ class Bag:
                 if storage:
                     yield from storage.messages(topics)
 
+    def drop_unpacked(self) -> None:
+        """Delete the unpacked copy of a compressed file, which is made again when needed."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
     @contextmanager
     def _open(self, file: Path) -> Iterator[Storage | None]:
         """One storage file, unpacked where needed; None when nothing of it can be read."""
-        with tempfile.TemporaryDirectory(prefix='hrda_bag_') as folder:
-            try:
-                storage = _STORAGES[_kind(file)](self._unpacked(file, Path(folder)))
-            except (BagDamageError, OSError) as error:
-                self._tell([str(error)])
-                yield None
-                return
-            try:
-                yield storage
-            finally:
-                self._tell(storage.damage)
-                storage.close()
+        try:
+            storage = _STORAGES[_kind(file)](self._unpacked(file))
+        except (BagDamageError, OSError) as error:
+            self._tell([str(error)])
+            yield None
+            return
+        try:
+            yield storage
+        finally:
+            self._tell(storage.damage)
+            storage.close()
 
-    def _unpacked(self, file: Path, folder: Path) -> Path:
+    def _unpacked(self, file: Path) -> Path:
+        """The file itself, or unpacked; one unpacked file is kept, as it is mostly asked again."""
         if file.suffix != _PACKED_SUFFIX:
             return file
-        plain = folder / file.stem
+        if self._folder is not None and (Path(self._folder.name) / file.stem).exists():
+            return Path(self._folder.name) / file.stem
+        self.drop_unpacked()
+        self._folder = tempfile.TemporaryDirectory(prefix='hrda_bag_')
+        plain = Path(self._folder.name) / file.stem
         with file.open('rb') as source, plain.open('wb') as target:
             reason = unpack_zstd_file(source, target)
         if reason:
@@ -161,16 +178,16 @@ class Bag:
 def find_bags(paths: Collection[Path]) -> list[Bag]:
     """The bags at some paths, each once, in the given order.
 
-    A folder that is no bag but holds bags (a season of drives) stands for all of them.
+    A folder that is no bag but holds bags (a season of drives) stands for all of them, and so
+    does a pattern with * or ? that the shell has left as it is; ** goes into folders.
 
     Raises:
-        FileNotFoundError: a path that does not exist.
-        ValueError: a path that is not a ROS 2 bag.
+        FileNotFoundError: a path that does not exist, or a pattern that fits none.
+        ValueError: a path that is not a recording.
     """
     found: dict[Path, Bag] = {}
-    for path in paths:
-        inner = _inner_bags(path)
-        for bag in [Bag(path) for path in inner] if inner else [Bag(path)]:
+    for match in [match for path in paths for match in _matches(path)]:
+        for bag in map(Bag, _inner_bags(match) or [match]):
             found.setdefault(bag.path.resolve(), bag)
     return list(found.values())
 
@@ -183,6 +200,8 @@ def decode_message(message: RawMessage) -> Any:
     """
     data = message.data()
     try:
+        if message.ros1:
+            return _decode_ros1(data, message.msgtype)
         return _typestore().deserialize_cdr(data, message.msgtype)
     except Exception as error:  # rosbags raises whatever its generated code runs into
         raise BagDamageError(
@@ -196,15 +215,29 @@ def _typestore() -> Any:
     return get_typestore(Stores.ROS2_JAZZY)
 
 
+@cache
+def _ros1_typestore() -> Any:
+    return get_typestore(Stores.ROS1_NOETIC)
+
+
+def _decode_ros1(data: bytes, msgtype: str) -> Any:
+    found = _ros1_typestore().deserialize_ros1(data, msgtype)
+    if msgtype != CAMERA_INFO:
+        return found
+    # ROS 2 writes the matrices D, K, R and P in small letters.
+    return SimpleNamespace(**{name.lower(): value for name, value in vars(found).items()})
+
+
 def _bag_name(path: Path) -> str:
     name = path.name
-    for suffix in () if path.is_dir() else (_PACKED_SUFFIX, *_STORAGES):
+    for suffix in () if path.is_dir() else (_PACKED_SUFFIX, _ACTIVE_SUFFIX, *_STORAGES):
         name = name.removesuffix(suffix)
     return name
 
 
 def _kind(file: Path) -> str:
-    return Path(file.stem).suffix if file.suffix == _PACKED_SUFFIX else file.suffix
+    outer = file.suffix in (_PACKED_SUFFIX, _ACTIVE_SUFFIX)
+    return Path(file.stem).suffix if outer else file.suffix
 
 
 def _is_storage(file: Path) -> bool:
@@ -216,6 +249,7 @@ def _storage_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = sorted(filter(_is_storage, path.iterdir()), key=_split_number)
+    files = [file for file in files if _kind(file) != _ROS1]
     names = {file.name for file in files}
     return [f for f in files if f.suffix != _PACKED_SUFFIX or f.stem not in names]
 
@@ -226,21 +260,47 @@ def _split_number(file: Path) -> tuple[int, str]:
     return (int(digits) if digits.isdecimal() else 0, file.name)
 
 
+def _matches(path: Path) -> list[Path]:
+    """The path itself, or what a pattern stands for."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    bags: dict[Path, None] = {}
+    for match in found:
+        # What a pattern meets beside recordings (notes, checksums) is nobody's mistake, and
+        # ** meets the files of a recording as well as the folder.
+        if _holds_bags(match) and not any(parent in bags for parent in match.parents):
+            bags[match] = None
+    if not bags:
+        raise FileNotFoundError(f'{path} fits no recording; give folders, files or patterns')
+    return list(bags)
+
+
+def _holds_bags(path: Path) -> bool:
+    return _is_storage(path) or _is_bag_folder(path) or bool(_inner_bags(path))
+
+
+def _is_bag_folder(path: Path) -> bool:
+    return path.is_dir() and ((path / _METADATA).exists() or bool(_storage_files(path)))
+
+
 def _inner_bags(path: Path) -> list[Path]:
-    if not path.is_dir() or (path / _METADATA).exists() or _storage_files(path):
+    """The recordings in a folder that is none; each ROS 1 file is one of its own."""
+    if not path.is_dir() or _is_bag_folder(path):
         return []
-    return sorted(inner for inner in path.iterdir() if inner.is_dir() and _storage_files(inner))
+    return sorted(
+        inner
+        for inner in path.iterdir()
+        if _is_bag_folder(inner) or (_is_storage(inner) and _kind(inner) == _ROS1)
+    )
 
 
 def _refuse_others(path: Path) -> None:
     if not path.exists():
-        raise FileNotFoundError(f'there is no bag {path}; give a rosbag2 folder or file')
-    if path.suffix == '.bag' and path.is_file():
-        raise ValueError(
-            f'{path} is a ROS 1 bag; expected rosbag2 (.mcap, .db3 or a folder): convert it with '
-            f'`rosbags-convert --src {path} --dst {path.with_suffix("")}`'
-        )
+        raise FileNotFoundError(f'there is no bag {path}; give a folder or file')
     if path.is_file() and not _is_storage(path):
-        raise ValueError(f'{path} is no rosbag2 file; expected .mcap, .db3 or a folder with them')
-    if path.is_dir() and not _storage_files(path) and not (path / _METADATA).exists():
-        raise ValueError(f'{path} holds no .mcap or .db3 file; give a rosbag2 folder or file')
+        raise ValueError(
+            f'{path} is no recording; expected .mcap, .db3, .bag or a folder with them'
+        )
+    if path.is_dir() and not _is_bag_folder(path):
+        raise ValueError(f'{path} holds no .mcap, .db3 or .bag file; give a folder or file')

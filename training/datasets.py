@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from hrda_core.classes import IGNORE
 from hrda_core.windows import Box
 from training.data_settings import LabelledSettings, TargetSettings
+from training.frame_masks import frame_mask
 from training.frames import LabelledFrames, target_images
 from training.image_files import check_images, read_image
 from training.randomness import Stream, step_generator
@@ -121,7 +122,7 @@ class TargetDataset(Dataset[dict[str, Any]]):
     """Random crops of unlabelled target frames, uniformly drawn.
 
     `dataset[(step, slot)]` is {'image': uint8 (3, S, S) RGB, 'valid': uint8 (S, S), 'file':
-    str}; 'valid' is 0 in the margins and in padding, else 1.
+    str}; 'valid' is 0 in the margins, in the mask and in padding, else 1.
 
     Raises:
         ValueError: the folder is missing or empty, an image cannot be read, or the margins
@@ -153,11 +154,12 @@ class TargetDataset(Dataset[dict[str, Any]]):
         generator = step_generator(self._seed, Stream.TARGET, *place)
         path = self.images[int(generator.integers(len(self.images)))]
         image = resize_image(read_image(path), self._settings.size)
-        valid = valid_mask(*image.shape[:2], self._settings.margins)
+        valid = target_valid(path, *image.shape[:2], self._settings)
         if not valid.any():
             raise ValueError(
-                f'target.margins {self._settings.margins} leave nothing of {path}, which is '
-                f'{image.shape[1]}x{image.shape[0]} px when resized'
+                f'target.margins {self._settings.margins}, and the mask beside it if there is '
+                f'one, leave nothing of {path}, which is {image.shape[1]}x{image.shape[0]} px '
+                'when resized'
             )
         box = random_crop(*valid.shape, self._crop_size, generator)
         image, valid = _cut(image, box), _cut(valid, box)
@@ -168,6 +170,20 @@ class TargetDataset(Dataset[dict[str, Any]]):
             'valid': _tensor(pad(valid, self._crop_size, 0)),
             'file': str(path.relative_to(self.root)),
         }
+
+
+def target_valid(path: Path, height: int, width: int, settings: TargetSettings) -> Uint8Array:
+    """1 where pseudo labels of a frame count, 0 in margins and mask; uint8 (H, W).
+
+    Args:
+        path: of the frame; one that `hrda extract` wrote may have a mask beside it.
+        height: of the resized frame [px].
+        width: likewise.
+        settings: of the target.
+    """
+    valid = valid_mask(height, width, settings.margins)
+    mask = frame_mask(path, (width, height)) if settings.kind == 'bag_images' else None
+    return valid if mask is None else valid & mask
 
 
 def valid_mask(height: int, width: int, margins: tuple[int, int, int, int]) -> Uint8Array:

@@ -1,74 +1,70 @@
-"""Take the images of a camera out of rosbag2 recordings (.mcap, .db3, folders), without ROS.
+"""Take the images of cameras out of ROS recordings (.mcap, .db3, .bag, folders), without ROS.
 
-    hrda extract DRIVE1 DRIVE2.mcap -o images --every 0.5s
-    hrda extract DRIVE1 -o images --topic /camera/image_raw/compressed
+    hrda extract DRIVE1 DRIVE2.mcap 'season/*' -o images --every 0.5s
+    hrda extract DRIVE1 -o images --topic /left/image_raw/compressed --topic /right/image_raw
+    hrda extract DRIVE1 -o images --every 0.5s --clean --dry-run
 
-JPEG and PNG messages are copied unchanged, raw images are encoded. Files are called
-images/DRIVE/TOPIC/SEC_NSEC.jpg after the stamp in the message; images/manifest.jsonl has a line
-for every chosen frame. The same command again goes on where the last one ended.
+JPEG and PNG messages are copied unchanged where nothing has to change them, others are encoded.
+Files are called images/DRIVE/TOPIC/SEC_NSEC.jpg after the stamp in the message; manifest.jsonl
+beside them has a line for every frame. The same command again goes on where the last one ended.
 
 Exit codes: 0 done, 1 wrong usage, 2 nothing extracted, 3 something could not be read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from training.bags import Bag, BagDamageError, RawMessage, decode_message, find_bags
-from training.camera_info import FILE_NAME as CAMERA_INFO_FILE
-from training.camera_info import calibration_yaml, info_topics
-from training.frame_writer import FrameWriter, ImageFormat, write_whole
-from training.image_topics import ImageTopic, choose_topic, list_image_topics
-from training.manifest import FrameRecord, Manifest, open_manifest
-from training.progress import Display, displayed
-from training.rate import FrameClock, parse_interval
+from training.bags import CAMERA_INFO, Bag, find_bags
+from training.camera_info import info_topics
+from training.extraction.anonymise import load_anonymiser
+from training.extraction.arguments import (
+    add_choice_arguments,
+    add_picture_arguments,
+    choice_settings,
+    picture_settings,
+)
+from training.extraction.drive import KEPT, KNOWN, DriveTopic, Outcome
+from training.extraction.pool import extract_all
+from training.extraction.settings import ExtractionSettings
+from training.extraction.splits import assign_splits, check_shares
+from training.extraction.summary import write_summary
+from training.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.manifest import DAMAGED as UNREADABLE
+from training.progress import displayed
 
 NOTHING, DAMAGED = 2, 3
-
-
-@dataclass
-class Tally:
-    """What happened so far: frames written now, known before, left out by --every, unreadable."""
-
-    written: int = 0
-    known: int = 0
-    left_out: int = 0
-    refused: int = 0
-    damage: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """What to extract, and where to.
-
-    Args:
-        root: output folder.
-        topic: image topic.
-        interval_ns: distance between frames [ns]; 0 takes all.
-        image_format: of images that cannot be copied.
-    """
-
-    root: Path
-    topic: ImageTopic
-    interval_ns: int
-    image_format: ImageFormat
+_MOST_SENTENCES = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command line."""
-    parser.add_argument('bags', nargs='+', metavar='BAG', help='rosbag2 folders or files')
-    parser.add_argument('-o', '--output', required=True, metavar='DIR', help='output folder')
-    parser.add_argument('--topic', default=None, help='image topic; needed if there are several')
     parser.add_argument(
-        '--every', default=None, metavar='TIME', help='one frame per 0.5s, 500ms or at 2Hz'
+        'bags', nargs='+', metavar='BAG', help='recordings: folders, files, patterns with *'
+    )
+    parser.add_argument('-o', '--output', required=True, metavar='DIR', help='output folder')
+    parser.add_argument(
+        '--topic', action='append', metavar='NAME', help='image topic; can be given several times'
+    )
+    add_choice_arguments(parser)
+    add_picture_arguments(parser)
+    parser.add_argument('--val', type=float, default=0.0, help='share of drives to validate on')
+    parser.add_argument('--test', type=float, default=0.0, help='share of drives to test on')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw of these drives')
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='recordings or topics that are read at once',
     )
     parser.add_argument(
-        '--format', choices=['jpg', 'png'], default='jpg', help='of images that are not copied'
+        '--dry-run', action='store_true', help='write nothing, say what would be kept and why not'
     )
 
 
@@ -78,32 +74,32 @@ def run(args: Any) -> int:
     Raises:
         ValueError: wrong usage: no bag, no such topic, several cameras, a busy output folder.
     """
-    interval_ns = parse_interval(args.every) if args.every else 0
     root = Path(args.output)
     if root.exists() and not root.is_dir():
         raise ValueError(f'--output {root} is a file; give a folder')
+    if args.processes < 1:
+        raise ValueError(f'--processes {args.processes} must be at least 1')
+    check_shares(args.val, args.test)
+    settings = ExtractionSettings(
+        root, choice_settings(args), picture_settings(args), args.dry_run
+    )
+    if settings.picture.anonymise is not None:
+        load_anonymiser(settings.picture.anonymise)  # better found wrong before than after
     bags = find_bags([Path(path) for path in args.bags])
-    tally = Tally()
+    outcomes: list[Outcome] = []
     with displayed() as display:
         topics = list_image_topics(bags)
         if topics:
-            topic = choose_topic(topics, args.topic, display.say)
-            root.mkdir(parents=True, exist_ok=True)
-            extraction = Extraction(root, topic, interval_ns, args.format)
-            extract(extraction, bags, tally, display)
-    tally.damage += [text for bag in bags for text in bag.damage]
-    return _report(tally, root, topics, bags)
-
-
-def extract(extraction: Extraction, bags: Sequence[Bag], tally: Tally, display: Display) -> None:
-    """Extract one topic of some bags; what happens is counted in `tally`.
-
-    Raises:
-        ValueError: another process writes to the output folder.
-    """
-    with open_manifest(extraction.root) as manifest:
-        for bag, drive in zip(bags, drive_names(bags), strict=True):
-            _extract_bag(extraction, bag, drive, manifest, tally, display)
+            chosen = choose_topics(topics, args.topic or [], display.say)
+            parts = drive_topics(bags, chosen)
+            outcomes = extract_all(parts, settings, args.processes, display)
+    damage = [text for bag in bags for text in bag.damage]
+    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
+    if outcomes and not args.dry_run:
+        drives = [outcome.part.drive for outcome in outcomes]
+        assign_splits(root, drives, args.val, args.test, args.seed)
+        write_summary(root)
+    return _report(outcomes, damage, settings, topics, bags)
 
 
 def drive_names(bags: Sequence[Bag]) -> list[str]:
@@ -115,96 +111,59 @@ def drive_names(bags: Sequence[Bag]) -> list[str]:
     ]
 
 
-def _extract_bag(
-    extraction: Extraction,
-    bag: Bag,
-    drive: str,
-    manifest: Manifest,
-    tally: Tally,
-    display: Display,
-) -> None:
-    topic = extraction.topic.name
-    writer = FrameWriter(extraction.root, manifest, drive, topic, extraction.image_format)
-    clock = FrameClock(extraction.interval_ns)
-    counts = {found.name: found.count for found in bag.topics()}
-    if not counts.get(topic):
-        display.say(f'{bag.path} has no images on {topic}')
-    seen = 0
-    messages = _images(bag, topic, writer.folder)
-    for message in display.track(messages, drive, counts.get(topic, 0)):
-        seen += 1
-        _extract_frame(message, str(bag.path), drive, clock, writer, manifest, tally)
-    if seen < bag.expected.get(topic, 0):
-        tally.damage.append(
-            f'{bag.path}: {seen} of the {bag.expected[topic]} messages on {topic} that its '
-            'metadata.yaml promises could be read'
-        )
+def drive_topics(bags: Sequence[Bag], chosen: Sequence[ImageTopic]) -> list[DriveTopic]:
+    """What there is to extract: the chosen topics of every bag that has them."""
+    parts = []
+    for bag, drive in zip(bags, drive_names(bags), strict=True):
+        counts = {topic.name: topic.count for topic in bag.topics()}
+        infos = {t.name for t in bag.topics() if t.msgtype == CAMERA_INFO and t.count}
+        for topic in chosen:
+            if counts.get(topic.name):
+                beside = [name for name in info_topics(topic.name) if name in infos]
+                info = beside[0] if beside else ''
+                parts.append(DriveTopic(bag.path, drive, topic.name, counts[topic.name], info))
+    return parts
 
 
-def _images(bag: Bag, topic: str, folder: Path) -> Iterator[RawMessage]:
-    """The image messages; the camera's calibration is written on the way."""
-    wanted = () if (folder / CAMERA_INFO_FILE).exists() else info_topics(topic)
-    written = not wanted
-    for message in bag.messages([topic, *wanted]):
-        if message.topic == topic:
-            yield message
-        elif not written:
-            written = _write_calibration(message, folder)
-
-
-def _write_calibration(message: RawMessage, folder: Path) -> bool:
-    try:
-        info = decode_message(message)
-        text = calibration_yaml(info, folder.name)
-    except (BagDamageError, AttributeError):
-        return False
-    write_whole(folder / CAMERA_INFO_FILE, text.encode())
-    return True
-
-
-def _extract_frame(
-    message: RawMessage,
-    bag: str,
-    drive: str,
-    clock: FrameClock,
-    writer: FrameWriter,
-    manifest: Manifest,
-    tally: Tally,
-) -> None:
-    try:
-        stamp_ns = message.header_stamp_ns()
-    except BagDamageError:
-        stamp_ns = 0
-    if not clock.takes(stamp_ns or message.record_ns):
-        tally.left_out += 1
-        return
-    record = FrameRecord(bag, drive, message.topic, message.record_ns, stamp_ns)
-    before = manifest.known(record.key)
-    if before is not None:
-        tally.known += before.kept
-        tally.refused += not before.kept
-        return
-    stored = writer.store(message, record)
-    tally.written += stored.kept
-    tally.refused += not stored.kept
-    if not stored.kept:
-        tally.damage.append(f'{bag}: frame at {message.record_ns} ns: {stored.reason}')
-
-
-def _report(tally: Tally, root: Path, topics: Sequence[ImageTopic], bags: Sequence[Bag]) -> int:
+def _report(
+    outcomes: Sequence[Outcome],
+    damage: Sequence[str],
+    settings: ExtractionSettings,
+    topics: Sequence[ImageTopic],
+    bags: Sequence[Bag],
+) -> int:
     """Print what was done; the exit code."""
     if not topics:
         names = sorted({f'{t.name} ({t.msgtype})' for bag in bags for t in bag.topics()})
         print(f'No image messages in these bags; their topics: {", ".join(names) or "none"}')
     else:
-        print(
-            f'{tally.written} images written to {root}, {tally.known} were there already, '
-            f'{tally.left_out} left out by --every, {tally.refused} could not be read'
-        )
-    for text in tally.damage[:10]:
+        _print_counts(outcomes, settings)
+    for text in damage[:_MOST_SENTENCES]:
         print(f'  {text}')
-    if len(tally.damage) > 10:
-        print(f'  and {len(tally.damage) - 10} more, see {root / "manifest.jsonl"}')
-    if tally.damage or tally.refused:
+    if len(damage) > _MOST_SENTENCES:
+        print(f'  and {len(damage) - _MOST_SENTENCES} more, see the manifest.jsonl of each drive')
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    if damage or counts[UNREADABLE]:
         return DAMAGED
-    return 0 if tally.written + tally.known else NOTHING
+    return 0 if counts[KEPT] + counts[KNOWN] else NOTHING
+
+
+def _print_counts(outcomes: Sequence[Outcome], settings: ExtractionSettings) -> None:
+    for outcome in outcomes if len(outcomes) > 1 else ():
+        print(f'{outcome.part.drive} {outcome.part.topic}: {_described(outcome.counts)}')
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    if settings.dry_run:
+        print(f'Dry run, nothing written. Of {counts.total()} frames: {_described(counts)}')
+        return
+    print(
+        f'{counts[KEPT]} images written to {settings.root}, {counts[KNOWN]} were there already; '
+        f'of {counts.total()} frames: {_described(counts)}'
+    )
+    print(f'See {settings.root / "summary.html"}')
+
+
+def _described(counts: Counter[str]) -> str:
+    """'12 kept, 3 dark, 30 every': what was kept first, then what was not, most frequent first."""
+    kept = counts[KEPT] + counts[KNOWN]
+    reasons = [(r, n) for r, n in counts.most_common() if r not in (KEPT, KNOWN) and n]
+    return ', '.join([f'{kept} kept', *(f'{count} {reason}' for reason, count in reasons)])

@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hrda_core.classes import ClassSet
-from training.data_kinds import Layout
+from training.data_kinds import Layout, Split
 from training.data_settings import LabelFileSettings, TargetSettings
+from training.extraction.splits import FILE_NAME as SPLITS_FILE
+from training.extraction.splits import read_splits
+from training.frame_masks import NOT_FRAMES
 from training.image_files import exclude_images, image_size, list_images, read_image
 from training.label_maps.choice import choose_codec
 from training.label_maps.codecs import LabelCodec
@@ -152,10 +155,30 @@ def _list_images(
             skip_suffix,
             suffix=layout.image_suffix,
             skip_folder=place.labels,
+            skip_names=NOT_FRAMES if settings.kind == 'bag_images' else (),
         )
     }
-    kept = exclude_images(list(found), root, settings.exclude, f'{role}.exclude')
+    images = list(found)
+    if settings.kind == 'bag_images':
+        images = _of_split(images, root, settings.split, role)
+    kept = exclude_images(images, root, settings.exclude, f'{role}.exclude')
     return [(image, found[image]) for image in kept]
+
+
+def _of_split(images: list[Path], root: Path, split: Split | None, role: str) -> list[Path]:
+    """Frames of the drives that are in a part; all where an extraction has but one part."""
+    parts = read_splits(root)
+    if split is None and len(set(parts.values())) < 2:
+        return images
+    wanted = split or ('val' if role == 'validation' else 'train')
+    drives = {image: image.relative_to(root).parts[0] for image in images}
+    chosen = [image for image in images if parts.get(drives[image], 'train') == wanted]
+    if not chosen:
+        raise ValueError(
+            f'{role}.split: no drive below {root} is for {wanted!r}; hrda extract draws the '
+            f'drives with --val and --test and writes them to {SPLITS_FILE}'
+        )
+    return chosen
 
 
 def _check_label_folders(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,6 +31,7 @@ def list_images(
     *,
     suffix: str = '',
     skip_folder: Path | None = None,
+    skip_names: Collection[str] = (),
 ) -> list[Path]:
     """All images below a folder, sorted; hidden files and folders are left out.
 
@@ -40,6 +41,7 @@ def list_images(
         skip_suffix: leave out .png files whose name ends so (labels among the images).
         suffix: leave out files whose name, without .jpg or .png, does not end so.
         skip_folder: a folder, and all below it, that is left out.
+        skip_names: names of files that are left out.
 
     Raises:
         ValueError: the folder is missing or holds no image.
@@ -56,7 +58,9 @@ def list_images(
         found += [
             Path(directory, name)
             for name in files
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.')
+            if name.lower().endswith(IMAGE_SUFFIXES)
+            and not name.startswith('.')
+            and name not in skip_names
         ]
     if skip_suffix:
         found = [path for path in found if not path.name.endswith(f'{skip_suffix}.png')]

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 from hrda_core.image_codec import ENCODINGS, ImageDecodeError, check_format
-from training.bags import COMPRESSED_IMAGE, IMAGE_TYPES, Bag, BagDamageError, decode_message
+from hrda_core.image_headers import inspect_image
+from training.bags import (
+    COMPRESSED_IMAGE,
+    IMAGE_TYPES,
+    Bag,
+    BagDamageError,
+    RawMessage,
+    decode_message,
+)
 
 _TWIN = '/compressed'
+_FIRST_MESSAGES = 20
+"""So many tell the rate of a topic."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,8 @@ class ImageTopic:
         count: messages over all bags.
         encoding: encoding or format of its first message; empty when that cannot be read.
         problem: why its images cannot be decoded; empty when they can.
+        size: 'WIDTHxHEIGHT' of its first image [px]; empty when that cannot be read.
+        rate_hz: of its first messages, by record time [Hz]; 0 when there is only one.
     """
 
     name: str
@@ -28,50 +41,54 @@ class ImageTopic:
     count: int
     encoding: str
     problem: str
+    size: str
+    rate_hz: float
 
     def __str__(self) -> str:
         kind = 'compressed' if self.msgtype == COMPRESSED_IMAGE else 'raw'
-        note = ', not usable' if self.problem else ''
-        return f'{self.name} ({kind} {self.encoding or "unknown"}, {self.count} images{note})'
+        words = [f'{kind} {self.encoding or "unknown"}', self.size, f'{self.count} images']
+        words += [f'{self.rate_hz:.3g} Hz'] if self.rate_hz else []
+        words += ['not usable'] if self.problem else []
+        return f'{self.name} ({", ".join(word for word in words if word)})'
 
 
 def list_image_topics(bags: Sequence[Bag]) -> list[ImageTopic]:
     """The image topics with messages over all bags, sorted by name."""
     counts: dict[str, int] = {}
-    types: dict[str, str] = {}
-    holder: dict[str, Bag] = {}
+    looks: dict[str, tuple[str, str, str, str, float]] = {}
     for bag in bags:
         for topic in bag.topics():
             if topic.msgtype in IMAGE_TYPES and topic.count:
                 counts[topic.name] = counts.get(topic.name, 0) + topic.count
-                types.setdefault(topic.name, topic.msgtype)
-                holder.setdefault(topic.name, bag)
+                if topic.name not in looks:
+                    looks[topic.name] = (topic.msgtype, *_first_look(bag, topic.name))
+        bag.drop_unpacked()
     return [
-        ImageTopic(name, types[name], counts[name], *_first_look(holder[name], name))
-        for name in sorted(counts)
+        ImageTopic(name, looks[name][0], counts[name], *looks[name][1:]) for name in sorted(counts)
     ]
 
 
-def choose_topic(
-    topics: Sequence[ImageTopic], wanted: str | None, say: Callable[[str], None]
-) -> ImageTopic:
-    """Take the topic that is asked for, or the only camera there is.
+def choose_topics(
+    topics: Sequence[ImageTopic], wanted: Sequence[str], say: Callable[[str], None]
+) -> list[ImageTopic]:
+    """Take the topics that are asked for, or the only camera there is.
 
     Of a raw topic X and its compressed twin X/compressed the twin is taken, because its bytes
     are copied unchanged; asking for X takes X where it exists.
 
     Args:
         topics: what there is; at least one.
-        wanted: name of a topic, with or without its leading slash; None to choose.
+        wanted: names of topics, with or without their leading slashes; empty to choose.
         say: gets a sentence when a choice was made.
 
     Raises:
         ValueError: no such topic, several cameras, or images that cannot be decoded.
     """
-    topic = _find(topics, wanted, say) if wanted else _only_camera(topics, say)
-    if topic.problem:
-        raise ValueError(f'{topic.name}: {topic.problem}{_others(topics, topic)}')
-    return topic
+    found = [_find(topics, name, say) for name in wanted] or [_only_camera(topics, say)]
+    for topic in found:
+        if topic.problem:
+            raise ValueError(f'{topic.name}: {topic.problem}{_others(topics, topic)}')
+    return list(dict.fromkeys(found))
 
 
 def _find(topics: Sequence[ImageTopic], wanted: str, say: Callable[[str], None]) -> ImageTopic:
@@ -105,25 +122,37 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     return cameras[0]
 
 
-def _first_look(bag: Bag, name: str) -> tuple[str, str]:
-    """Encoding and problem of a topic, from its first message."""
-    message = None
-    for found in bag.messages([name]):
-        try:
-            message = decode_message(found)
-        except BagDamageError:
-            return '', ''
-        break
-    if message is None:
-        return '', ''
-    if not hasattr(message, 'format'):
-        problem = '' if message.encoding.strip().lower() in ENCODINGS else _unknown(message)
-        return message.encoding, problem
+def _first_look(bag: Bag, name: str) -> tuple[str, str, str, float]:
+    """Encoding, problem, size and rate of a topic, from its first messages."""
+    times: list[int] = []
+    look = ('', '', '')
+    for message in islice(bag.messages([name]), _FIRST_MESSAGES):
+        if not times:
+            look = _look_at(message)
+        times.append(message.record_ns)
+    gaps = sorted(b - a for a, b in pairwise(times))
+    gap_ns = gaps[len(gaps) // 2] if gaps else 0
+    return (*look, 1e9 / gap_ns if gap_ns > 0 else 0.0)
+
+
+def _look_at(message: RawMessage) -> tuple[str, str, str]:
+    """Encoding, problem and size of an image."""
     try:
-        check_format(message.format)
+        image = decode_message(message)
+    except BagDamageError:
+        return '', '', ''
+    if not hasattr(image, 'format'):
+        known = image.encoding.strip().lower() in ENCODINGS
+        return image.encoding, '' if known else _unknown(image), f'{image.width}x{image.height}'
+    try:
+        check_format(image.format)
     except ImageDecodeError as error:
-        return message.format, str(error)
-    return message.format, ''
+        return image.format, str(error), ''
+    try:
+        header = inspect_image(bytes(image.data))
+    except ImageDecodeError:
+        return image.format, '', ''  # one damaged frame says nothing about the others
+    return image.format, '', f'{header.width}x{header.height}'
 
 
 def _unknown(message: object) -> str:

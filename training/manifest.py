@@ -1,18 +1,30 @@
-"""The manifest of an extraction: one line of JSON per frame, written at once, read to resume."""
+"""The manifest of a topic of a drive: one line of JSON per frame, read to resume.
+
+Every DRIVE/TOPIC folder has its own, so that drives can be extracted at the same time, by several
+processes or machines, and moved about.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from training.whole_files import write_text
 
 FILE_NAME = 'manifest.jsonl'
+SETTINGS_NAME = 'extraction.json'
+DAMAGED = 'damaged'
+"""Reason of frames that could not be read or decoded."""
+_PATIENCE_S = 2.0
+"""A process that was just killed may hold its lock for a moment longer."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +39,18 @@ class FrameRecord:
         stamp_ns: stamp of the header [ns], 0 when it was not set.
         frame_id: frame of the header.
         encoding: encoding of a raw image, format of a compressed one.
-        width: columns [px], 0 when unknown.
-        height: rows [px], 0 when unknown.
+        width: columns of what was written [px], 0 when nothing was.
+        height: rows of what was written [px], 0 when nothing was.
         sha1: of the bytes that were written; empty when none were.
+        brightness: mean grey level, 0..255; absent, like the next four, where nobody asked.
+        white: share of white pixels, 0..1.
+        sharpness: variance of the Laplacian at half size; smaller is more blurred.
+        motion: mean difference to the last kept frame [grey levels].
+        change: bits of 256 that its difference hash differs in from the last kept frame.
         kept: whether there is an image file.
-        reason: why there is none; empty when there is one.
-        file: image file relative to the output folder; empty when there is none.
+        reason: a word for why there is none: 'every', 'dark', ..., 'damaged'; empty otherwise.
+        detail: a sentence about the damage.
+        file: image file, beside the manifest; empty when there is none.
     """
 
     bag: str
@@ -45,8 +63,14 @@ class FrameRecord:
     width: int = 0
     height: int = 0
     sha1: str = ''
+    brightness: float | None = None
+    white: float | None = None
+    sharpness: float | None = None
+    motion: float | None = None
+    change: int | None = None
     kept: bool = False
     reason: str = ''
+    detail: str = ''
     file: str = ''
 
     @property
@@ -69,20 +93,25 @@ class Manifest:
         ValueError: another line is no frame record.
 
     Attributes:
-        records: the frames of earlier runs and of this one, in order.
+        last_kept: the newest frame of earlier runs that was kept; None without any.
     """
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self._file = file
-        self.records = _read(path)
         self._known: dict[FrameKey, list[FrameRecord]] = {}
-        for record in self.records:
+        self._files: set[str] = set()
+        self.last_kept: FrameRecord | None = None
+        for record in _mended(path):
             self._known.setdefault(record.key, []).append(record)
+            if record.kept:
+                self._files.add(record.file)
+                self.last_kept = record
         self._met: Counter[FrameKey] = Counter()
-        self._files = {record.file for record in self.records if record.kept}
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame; frames with equal keys are told in turn."""
+        if not self._known:
+            return None
         earlier = self._known.get(key, [])
         self._met[key] += 1
         return earlier[self._met[key] - 1] if self._met[key] <= len(earlier) else None
@@ -92,30 +121,67 @@ class Manifest:
         return file in self._files
 
     def append(self, record: FrameRecord) -> None:
-        """Write a line; it is in the file when this returns."""
-        self._file.write(json.dumps(vars(record), ensure_ascii=False).encode() + b'\n')
-        self._file.flush()
-        self.records.append(record)
+        """Write a line; with one of a kept frame all lines so far are in the file."""
+        values = {name: value for name, value in vars(record).items() if value is not None}
+        self._file.write(json.dumps(values, ensure_ascii=False).encode() + b'\n')
         if record.kept:
+            self._file.flush()
             self._files.add(record.file)
 
 
 @contextmanager
-def open_manifest(folder: Path) -> Iterator[Manifest]:
-    """Open the manifest of an output folder, alone.
+def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifest]:
+    """Open the manifest of a DRIVE/TOPIC folder, alone; makes the folder.
+
+    Args:
+        folder: of the images.
+        settings: what they are extracted with, as plain values; noted beside the manifest.
 
     Raises:
-        ValueError: another process is writing to it, or it is damaged.
+        ValueError: another process is writing to it, it is damaged, or the folder holds frames
+            that were extracted with other settings.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     with path.open('ab') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f'another process is extracting to {folder}; wait for it or choose another folder'
-            ) from error
+        _lock(file, folder)
+        _compare_settings(folder / SETTINGS_NAME, dict(settings))
         yield Manifest(path, file)
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise ValueError(
+                    f'another process is extracting to {folder}; wait for it or choose another '
+                    'output folder'
+                ) from error
+            time.sleep(0.05)
+
+
+def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Note the settings of a new folder, or refuse those that differ from the noted ones."""
+    if not path.exists():
+        write_text(path, json.dumps(settings, indent=2) + '\n')
+        return
+    try:
+        noted = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
+    differ = [
+        f'{name} {noted.get(name)!r}, now {settings.get(name)!r}'
+        for name in sorted({*noted, *settings})
+        if noted.get(name) != settings.get(name)
+    ]
+    if differ:
+        raise ValueError(
+            f'{path.parent} was extracted with other settings ({"; ".join(differ)}); extract to '
+            'another folder, or delete that one first'
+        )
 
 
 def read_records(path: Path) -> list[FrameRecord]:
@@ -129,7 +195,8 @@ def read_records(path: Path) -> list[FrameRecord]:
     return [_parse(path, n, line) for n, line in enumerate(whole.splitlines(), 1) if line]
 
 
-def _read(path: Path) -> list[FrameRecord]:
+def _mended(path: Path) -> list[FrameRecord]:
+    """The frames of a manifest, from which half a last line is cut off."""
     data = path.read_bytes()
     whole = data.rfind(b'\n') + 1
     if whole < len(data):

@@ -18,7 +18,14 @@ from typing import NamedTuple
 
 import lz4.frame
 
-from training.raw_message import BagDamageError, RawMessage, Topic
+from training.raw_message import (
+    BagDamageError,
+    RawMessage,
+    Reader,
+    Topic,
+    read_part,
+    slice_bytes,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,9 +41,6 @@ _RECORD_HEAD = struct.Struct('<BQ')
 _MESSAGE_HEAD = struct.Struct('<HIQQ')
 _FOOTER_BYTES = 20
 _END_BYTES = _RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
-
-Reader = Callable[[int, int], bytes]
-"""Gives up to `size` bytes from `offset`."""
 
 
 class _Record(NamedTuple):
@@ -198,7 +202,7 @@ class McapFile:
         if not compression:
             return self._read, start, end
         data = _unpack(compression, self._read(start, end - start), head, chunk.whole)
-        return partial(_slice, data), 0, len(data)
+        return partial(slice_bytes, data), 0, len(data)
 
     def _wanted(self, held: Collection[int], topics: frozenset[str]) -> bool:
         return any(n not in self._channels or self._channels[n].topic in topics for n in held)
@@ -215,7 +219,7 @@ class McapFile:
         channel = self._channels.get(number)
         if channel and (topics is None or channel.topic in topics):
             start = record.start + _MESSAGE_HEAD.size
-            yield number, record_ns, partial(_part, read, start, record.end - start)
+            yield number, record_ns, partial(read_part, read, start, record.end)
 
 
 def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
@@ -244,14 +248,6 @@ def _unpack(compression: str, data: bytes, head: bytes, whole: bool) -> bytes:
     if whole and (len(unpacked) != size or (checksum and zlib.crc32(unpacked) != checksum)):
         raise BagDamageError('its size or checksum does not match')
     return unpacked
-
-
-def _part(read: Reader, start: int, length: int, size: int | None) -> bytes:
-    return read(start, length if size is None else min(size, length))
-
-
-def _slice(data: bytes, start: int, size: int) -> bytes:
-    return data[start : start + size]
 
 
 def _uint16(body: bytes, position: int) -> int:

@@ -17,6 +17,8 @@ HEAD_BYTES = 12
 """Encapsulation header (4), seconds (4) and nanoseconds (4) of a message with a std Header."""
 _ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 _SECOND_NS = 1_000_000_000
+Reader = Callable[[int, int], bytes]
+"""Gives up to `size` bytes from `offset`: reader(offset, size)."""
 
 
 class BagDamageError(ValueError):
@@ -41,17 +43,19 @@ class RawMessage:
         msgtype: ROS 2 name of the type, such as sensor_msgs/msg/Image.
         record_ns: when it was recorded [ns since the epoch].
         read: gives its first bytes as stored, or all of them (None).
+        ros1: whether it is serialised as ROS 1 does it, else as CDR.
     """
 
     topic: str
     msgtype: str
     record_ns: int
     read: Callable[[int | None], bytes]
+    ros1: bool = False
 
     def head(self) -> bytes:
-        """The first `HEAD_BYTES` bytes of the CDR data, at the least cost there is."""
+        """The first `HEAD_BYTES` bytes of the data, at the least cost there is."""
         start = self.read(HEAD_BYTES)
-        if not start.startswith(_ZSTD_MAGIC):
+        if self.ros1 or not start.startswith(_ZSTD_MAGIC):
             return start
         try:
             return zstd.ZstdDecompressor().decompress(self.read(None), HEAD_BYTES)
@@ -59,9 +63,9 @@ class RawMessage:
             raise _damaged(self, error) from error
 
     def data(self) -> bytes:
-        """The whole CDR data; a message that was compressed on its own is unpacked."""
+        """The whole data; a message that was compressed on its own is unpacked."""
         data = self.read(None)
-        if not data.startswith(_ZSTD_MAGIC):  # CDR starts with a zero byte
+        if self.ros1 or not data.startswith(_ZSTD_MAGIC):  # CDR starts with a zero byte
             return data
         try:
             return zstd.decompress(data)
@@ -73,10 +77,23 @@ class RawMessage:
         head = self.head()
         if len(head) < HEAD_BYTES:
             raise _damaged(self, 'it is too short for a header')
+        if self.ros1:  # a sequence number comes first
+            seconds, nanoseconds = struct.unpack_from('<II', head, 4)
+            return int(seconds * _SECOND_NS + nanoseconds)
         # The lowest bit of the second byte is set for little endian (OMG DDSI-RTPS 10.2).
         seconds, nanoseconds = struct.unpack_from('<iI' if head[1] & 1 else '>iI', head, 4)
         stamp: int = seconds * _SECOND_NS + nanoseconds
         return stamp if stamp > 0 else 0
+
+
+def read_part(read: Reader, start: int, end: int, size: int | None) -> bytes:
+    """The bytes in [start, end) of what a reader reads, or only the first `size` of them."""
+    return read(start, end - start if size is None else min(size, end - start))
+
+
+def slice_bytes(data: bytes, start: int, size: int) -> bytes:
+    """A reader of bytes in memory, with its first argument bound."""
+    return data[start : start + size]
 
 
 def unpack_zstd_file(source: IO[bytes], target: IO[bytes]) -> str | None:

@@ -32,7 +32,7 @@ from torch import Tensor
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
 from training.data_settings import TargetSettings
-from training.datasets import target_images, valid_mask
+from training.datasets import target_images, target_valid
 from training.frames import read_image
 from training.progress import Display
 from training.scores import plain_number
@@ -179,16 +179,16 @@ class TargetFrames:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[tuple[Uint8Array, Uint8Array]]:
-        """Image uint8 (H, W, 3) RGB, and uint8 (H, W), 0 where the margins are, else 1."""
+        """Image uint8 (H, W, 3) RGB, and uint8 (H, W), 0 in margins and mask, else 1."""
         for path in self._paths:
             image = read_image(path)
-            yield image, self._inside(image)
+            yield image, self._inside(path, image)
 
-    def _inside(self, image: Uint8Array) -> Uint8Array:
+    def _inside(self, path: Path, image: Uint8Array) -> Uint8Array:
         """The margins are those of the resized frame, the network gets it as it is."""
         whole = np.ones(image.shape[:2], np.uint8)
         resized = resize_label(whole, self._settings.size)
-        valid = valid_mask(*resized.shape, self._settings.margins)
+        valid = target_valid(path, *resized.shape, self._settings)
         return resize_label(valid, (whole.shape[1], whole.shape[0]))
 
 

@@ -119,20 +119,19 @@ def test_unreadable_frames_do_not_count(tmp_path: Path) -> None:
 
 def test_drives_of_a_manifest_are_compared(tmp_path: Path) -> None:
     for role, drives in (('target', 'ab'), ('validation', 'bc')):
-        lines = []
         for drive in drives:
-            file = f'{drive}/camera/1.png'
-            _write(tmp_path / role / file, _scene(ord(drive)))
+            folder = tmp_path / role / drive / 'camera'
+            _write(folder / '1.png', _scene(ord(drive)))
             record = {'bag': drive, 'drive': drive, 'topic': '/c', 'record_ns': 1, 'stamp_ns': 1}
-            lines.append(json.dumps(record | {'kept': True, 'file': file}))
-        # An extraction that is still running leaves half a line.
-        (tmp_path / role / 'manifest.jsonl').write_text('\n'.join([*lines, '{"ba']))
+            line = json.dumps(record | {'kept': True, 'file': '1.png'})
+            # An extraction that is still running leaves half a line.
+            (folder / 'manifest.jsonl').write_text(f'{line}\n{{"ba')
     findings = Findings()
     sets = [_set(role, tmp_path / role) for role in ('target', 'validation')]
     assert report_drives(sets, findings)['target'] == {'a': 1, 'b': 1}
     (found,) = findings
     assert found.level == 'warning' and '1 drive in both sets: b (1 and 1 frames)' in found.what
-    assert (tmp_path / 'target' / 'manifest.jsonl').read_text().endswith('{"ba')
+    assert (tmp_path / 'target/a/camera/manifest.jsonl').read_text().endswith('{"ba')
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,16 @@ def extract(*arguments):
 
 
 def manifest(root):
-    return [json.loads(line) for line in (root / 'manifest.jsonl').read_text().splitlines()]
+    """The lines of the manifests of all drives."""
+    files = sorted(root.glob('*/*/manifest.jsonl'))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def tree(root):
     """Every image below a folder with its bytes."""
-    files = (path for path in root.rglob('*.*') if path.name != 'manifest.jsonl')
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    files = (path for path in root.rglob('*.*') if path.suffix in ('.jpg', '.png'))
+    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    return {name: data for name, data in found.items() if name != 'contact_sheet.jpg'}
 
 
 def test_jpegs_are_copied_unchanged_under_the_names_of_their_stamps(camera_bag, jpeg, tmp_path):
@@ -66,14 +69,15 @@ def test_the_manifest_has_a_line_per_frame(camera_bag, jpeg, tmp_path):
         'sha1': hashlib.sha1(jpeg(1)).hexdigest(),
         'kept': True,
         'reason': '',
-        'file': f'{FOLDER}/1_100000000.jpg',
+        'detail': '',
+        'file': '1_100000000.jpg',
     }
 
 
 @pytest.mark.parametrize('every', ['0.5s', '500ms', '2Hz', '.5'])
 def test_every_takes_frames_by_stamp(camera_bag, tmp_path, every):
     extract(camera_bag(count=20), '-o', tmp_path / 'out', '--every', every)
-    names = sorted(path.stem for path in (tmp_path / 'out').rglob('*.jpg'))
+    names = sorted(Path(name).stem for name in tree(tmp_path / 'out'))
     assert names == ['1_000000000', '1_500000000', '2_000000000', '2_500000000']
 
 
@@ -108,10 +112,10 @@ def test_a_stamp_that_jumps_back_starts_the_grid_anew():
 def test_a_second_run_adds_nothing_and_touches_nothing(camera_bag, tmp_path):
     bag, out = camera_bag(), tmp_path / 'out'
     extract(bag, '-o', out)
-    before = {path: path.stat().st_mtime_ns for path in out.rglob('*.jpg')}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob('?_*.jpg')}
     lines = manifest(out)
     assert extract(bag, '-o', out) == 0
-    assert {path: path.stat().st_mtime_ns for path in out.rglob('*.jpg')} == before
+    assert {path: path.stat().st_mtime_ns for path in out.rglob('?_*.jpg')} == before
     assert manifest(out) == lines
 
 
@@ -119,7 +123,7 @@ def test_a_second_run_adds_nothing_and_touches_nothing(camera_bag, tmp_path):
 def test_a_cut_manifest_is_mended(camera_bag, tmp_path, lost_bytes):
     bag, out = camera_bag(), tmp_path / 'out'
     extract(bag, '-o', out)
-    images, lines, file = tree(out), manifest(out), out / 'manifest.jsonl'
+    images, lines, file = tree(out), manifest(out), out / FOLDER / 'manifest.jsonl'
     file.write_bytes(file.read_bytes()[:-lost_bytes])
     assert extract(bag, '-o', out) == 0
     assert tree(out) == images
@@ -129,7 +133,7 @@ def test_a_cut_manifest_is_mended(camera_bag, tmp_path, lost_bytes):
 def test_a_broken_line_in_the_manifest_is_named(camera_bag, tmp_path, capsys):
     bag, out = camera_bag(count=2), tmp_path / 'out'
     extract(bag, '-o', out)
-    file = out / 'manifest.jsonl'
+    file = out / FOLDER / 'manifest.jsonl'
     file.write_text('nonsense\n' + file.read_text())
     assert extract(bag, '-o', out) == 1
     assert 'line 1 of' in capsys.readouterr().err
@@ -156,8 +160,8 @@ def test_two_extractions_to_one_folder_do_not_mix(camera_bag, tmp_path, capsys):
     import fcntl
 
     bag, out = camera_bag(count=1), tmp_path / 'out'
-    out.mkdir()
-    with (out / 'manifest.jsonl').open('ab') as file:
+    (out / FOLDER).mkdir(parents=True)
+    with (out / FOLDER / 'manifest.jsonl').open('ab') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert extract(bag, '-o', out) == 1
     assert 'another process' in capsys.readouterr().err
@@ -258,8 +262,8 @@ def test_several_cameras_are_listed_and_need_a_choice(tmp_path, jpeg, capsys):
     bag = write_topics(tmp_path / 'drive', jpeg, '/left/compressed', rgb=['/right'])
     assert extract(bag, '-o', tmp_path / 'out') == 1
     error = capsys.readouterr().err
-    assert '/left/compressed (compressed jpeg, 1 images)' in error
-    assert '/right (raw rgb8, 1 images)' in error
+    assert '/left/compressed (compressed jpeg, 32x24, 1 images)' in error
+    assert '/right (raw rgb8, 4x4, 1 images)' in error
     assert '--topic' in error
     assert extract(bag, '-o', tmp_path / 'out', '--topic', '/right') == 0
     assert list(tree(tmp_path / 'out')) == ['drive/right/1_000000000.jpg']
@@ -349,7 +353,7 @@ def test_a_corrupt_jpeg_does_not_become_an_image(tmp_path, jpeg):
     for _ in range(2):
         assert extract(tmp_path / 'drive', '-o', out) == 3
         assert list(tree(out)) == [f'{FOLDER}/1_000000000.jpg']
-    assert 'cut off' in manifest(out)[1]['reason']
+    assert 'cut off' in manifest(out)[1]['detail']
     assert len(manifest(out)) == 2
 
 

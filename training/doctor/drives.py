@@ -22,7 +22,7 @@ def drives_of(frames: FrameSet) -> dict[str, int]:
     as in 0016E5_07959; other frames belong to none.
     """
     drives: dict[Path, str] = {}
-    for folder in _folders(frames):
+    for folder in {image.parent for image in frames.images}:
         if (folder / FILE_NAME).is_file():
             for record in read_records(folder / FILE_NAME):
                 if record.kept:
@@ -34,12 +34,6 @@ def drives_of(frames: FrameSet) -> dict[str, int]:
 def _by_name(image: Path) -> str:
     match = SEQUENCE.fullmatch(image.stem)
     return match[1] if match else ''
-
-
-def _folders(frames: FrameSet) -> list[Path]:
-    """The set's folder, and those between it and its first image."""
-    between = [p for p in frames.images[0].parents if p.is_relative_to(frames.root)]
-    return between or [frames.root]
 
 
 def report_drives(sets: Sequence[FrameSet], findings: Findings) -> dict[str, dict[str, int]]:

@@ -21,13 +21,12 @@ from hrda_core.image_headers import inspect_image
 from training.doctor.frame_sets import FrameSet
 from training.frames import LabelledFrames
 from training.image_files import image_size
+from training.image_hash import HASH_SIDE, hash_grey
 from training.progress import Display
 from training.transforms import count_labels
 
 ORIENTATION = 0x0112
 """EXIF tag that says how a viewer should turn the picture; 1 = not at all."""
-HASH_SIDE = 16
-"""A difference hash compares so many pixels of so many rows with their right neighbours."""
 GREY_TOLERANCE = 4
 """Colour channels of a grey picture differ by no more, after JPEG and shrinking (0..255)."""
 CHUNK = 256
@@ -160,9 +159,7 @@ def difference_hash(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     Shape:
         image: uint8 (H, W, 3) RGB; result: uint8 (32,).
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    return np.packbits(small[:, 1:] > small[:, :-1])
+    return hash_grey(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
 def _label_header(frames: LabelledFrames, index: int) -> dict[str, object]:

@@ -10,6 +10,8 @@ from training.data_settings import TargetSettings
 from training.doctor.findings import Findings
 from training.doctor.frame_facts import FrameFacts
 from training.doctor.frame_sets import FrameSet
+from training.frame_masks import MASK_FILE, frame_mask
+from training.image_files import image_size
 from training.transforms import fit_size
 
 OTHER_HEIGHT = 1.5
@@ -50,6 +52,7 @@ def report_scale(
     _report_heights(seen, findings)
     if settings.target is not None and 'target' in seen:
         _report_margins(settings.target, seen['target'], findings)
+        _report_masks(next(each for each in sets if each.role == 'target'), findings)
     _report_image_scale(settings, sets, facts, findings)
     _report_detail(settings, findings)
 
@@ -104,6 +107,30 @@ def _report_margins(target: TargetSettings, size: Size, findings: Findings) -> N
         findings.error('target.margins', what, remedy)
     elif lost > MUCH_MARGIN:
         findings.warning('target.margins', what, remedy)
+
+
+def _report_masks(frames: FrameSet, findings: Findings) -> None:
+    """Masks that `hrda extract` wrote beside frames: unreadable, of another size, or large."""
+    first = {image.parent: image for image in reversed(frames.images)}
+    for folder, image in sorted(first.items()):
+        mask = folder / MASK_FILE
+        if not mask.is_file():
+            continue
+        with findings.kept(frames.role):
+            size, own = image_size(image), image_size(mask)
+            valid = frame_mask(image, own)
+            lost = 0.0 if valid is None else 1 - float(valid.mean())
+            what = f'{mask} keeps {lost:.0%} of the frames beside it from being learnt from'
+            if own != size:
+                findings.error(
+                    frames.role,
+                    f'{mask} is {own[0]}x{own[1]} px, {image.name} is {size[0]}x{size[1]} px',
+                    'extract the drive again, with its mask, to a new folder',
+                )
+            elif lost > MUCH_MARGIN:
+                findings.warning(frames.role, what, 'white is what to learn from, black what not')
+            else:
+                findings.note(frames.role, what)
 
 
 def _report_image_scale(

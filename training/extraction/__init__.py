@@ -1,0 +1,1 @@
+"""From recordings to folders of images: choosing, changing, writing and telling of frames."""

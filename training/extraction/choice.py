@@ -1,0 +1,115 @@
+"""Choosing frames: each test cheaper than the next, and each with the word that tells why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from training.extraction.figures import Change, FrameFigures
+from training.extraction.settings import ChoiceSettings
+from training.rate import FrameClock
+
+EVERY, SPREAD, DARK, WHITE, BLURRED, STILL, REPEATED = (
+    'every',
+    'max-frames',
+    'dark',
+    'over-exposed',
+    'blurred',
+    'no motion',
+    'near-duplicate',
+)
+"""Why a frame is not kept."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What is known of a topic of a drive before its frames are chosen.
+
+    Attributes:
+        first_ns: time of its first frame [ns].
+        last_ns: time of its last frame [ns].
+        brightness: median of a sample of its frames.
+        white: median share of white pixels.
+        sharpness: median.
+    """
+
+    first_ns: int = 0
+    last_ns: int = 0
+    brightness: float = 0.0
+    white: float = 0.0
+    sharpness: float = 0.0
+
+
+def medians(first_ns: int, last_ns: int, sample: Sequence[FrameFigures]) -> Overview:
+    """An overview of a drive, from frames spread over it; without any its medians are 0."""
+    return Overview(
+        first_ns,
+        last_ns,
+        median([each.brightness for each in sample] or [0.0]),
+        median([each.white for each in sample] or [0.0]),
+        median([each.sharpness for each in sample] or [0.0]),
+    )
+
+
+class FrameChooser:
+    """Chooses among the frames of one topic of one drive, to be asked for each in turn.
+
+    Args:
+        settings: what to choose by.
+        overview: of the drive.
+    """
+
+    def __init__(self, settings: ChoiceSettings, overview: Overview) -> None:
+        self._settings = settings
+        self._overview = overview
+        self._clock = FrameClock(settings.every_ns)
+        self._filled: set[int] = set()
+        self._last: FrameFigures | None = None
+
+    def refuse_by_time(self, time_ns: int) -> str:
+        """Why a frame is left out because of its time alone; '' if it is not."""
+        if not self._clock.takes(time_ns):
+            return EVERY
+        if self._settings.max_frames and self._slot(time_ns) in self._filled:
+            return SPREAD
+        return ''
+
+    def refuse_by_pixels(self, figures: FrameFigures) -> tuple[str, Change | None]:
+        """Why a frame is left out because of its picture ('' if it is not), and its change."""
+        change = None if self._last is None else figures.change_from(self._last)
+        return self._refuse_quality(figures) or self._refuse_likeness(change), change
+
+    def _refuse_quality(self, figures: FrameFigures) -> str:
+        asked, usual = self._settings, self._overview
+        if figures.brightness < asked.min_brightness * usual.brightness:
+            return DARK
+        if figures.white > asked.max_white + usual.white:
+            return WHITE
+        if figures.sharpness < asked.min_sharpness * usual.sharpness:
+            return BLURRED
+        return ''
+
+    def _refuse_likeness(self, change: Change | None) -> str:
+        if change is None:
+            return ''
+        if change.motion < self._settings.min_motion:
+            return STILL
+        return REPEATED if change.bits < self._settings.min_change else ''
+
+    def keep(self, time_ns: int, figures: FrameFigures | None) -> None:
+        """Note that a frame was kept.
+
+        Args:
+            time_ns: its time [ns].
+            figures: None if they are not known; the next frame is then compared with none.
+        """
+        if self._settings.max_frames:
+            self._filled.add(self._slot(time_ns))
+        self._last = figures
+
+    def _slot(self, time_ns: int) -> int:
+        """Which of the `max_frames` equal parts of the drive a time is in."""
+        span = max(self._overview.last_ns - self._overview.first_ns, 0) + 1
+        place = min(max(time_ns - self._overview.first_ns, 0), span - 1)
+        return place * self._settings.max_frames // span

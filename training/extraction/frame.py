@@ -1,0 +1,85 @@
+"""One image message of a recording, decoded only as far as somebody asks."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hrda_core.image_codec import ImageDecodeError, check_format, decode_bytes, decode_image
+from hrda_core.image_headers import ImageHeader, inspect_image
+from training.bags import RawMessage, decode_message
+from training.extraction.figures import FrameFigures, half_grey, measure_grey
+
+Uint8Array = npt.NDArray[np.uint8]
+
+
+class Frame:
+    """An image or compressed image.
+
+    Args:
+        message: of a recording.
+
+    Attributes:
+        frame_id: frame of the header.
+        encoding: encoding of a raw image, format of a compressed one.
+
+    Raises:
+        BagDamageError: the message cannot be read.
+        ImageDecodeError: (also of all other members) the picture cannot be decoded.
+    """
+
+    def __init__(self, message: RawMessage) -> None:
+        self._image = decode_message(message)
+        self.frame_id = str(self._image.header.frame_id)
+        self._compressed = hasattr(self._image, 'format')
+        self.encoding = str(self._image.format if self._compressed else self._image.encoding)
+        if self._compressed:
+            check_format(self.encoding)
+
+    @cached_property
+    def file(self) -> bytes:
+        """The bytes of the JPEG or PNG file; empty for a raw image."""
+        return bytes(self._image.data) if self._compressed else b''
+
+    @cached_property
+    def header(self) -> ImageHeader:
+        """What the file says of itself, once it is known to be whole."""
+        return inspect_image(self.file)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) [px]."""
+        if self._compressed:
+            return self.header.width, self.header.height
+        return int(self._image.width), int(self._image.height)
+
+    @property
+    def copyable(self) -> bool:
+        """Whether the bytes are a file that every reader of pictures understands."""
+        return self._compressed and self.header.bits == 8 and self.header.channels in (1, 3)
+
+    @cached_property
+    def rgb(self) -> Uint8Array:
+        """uint8 (H, W, 3) RGB."""
+        return decode_bytes(self.file) if self._compressed else decode_image(self._image)
+
+    @cached_property
+    def figures(self) -> FrameFigures:
+        """What the pixels say; a JPEG is decoded at half size for it, without its colours."""
+        return measure_grey(self._half_jpeg() if self._is_jpeg() else half_grey(self.rgb))
+
+    def _is_jpeg(self) -> bool:
+        return self._compressed and self.header.codec == 'jpeg'
+
+    def _half_jpeg(self) -> Uint8Array:
+        flags = cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_IGNORE_ORIENTATION
+        try:
+            grey = cv2.imdecode(np.frombuffer(self.file, np.uint8), flags)
+        except cv2.error as error:
+            raise ImageDecodeError(f'OpenCV cannot decode this jpeg: {error}') from error
+        if grey is None:
+            raise ImageDecodeError('this jpeg cannot be decoded; leave the frame out')
+        return np.asarray(grey, np.uint8)

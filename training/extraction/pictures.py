@@ -1,0 +1,98 @@
+"""From a frame to the bytes of an image file: copied where nothing has to change, else encoded."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hrda_core.image_codec import ImageDecodeError
+from training.extraction.anonymise import load_anonymiser
+from training.extraction.frame import Frame
+from training.extraction.geometry import Geometry, Size
+from training.extraction.settings import ImageFormat, PictureSettings
+
+JPEG_QUALITY = 95
+PNG_LEVEL = 1  # higher levels cost far more time than they save space
+
+
+class Picture(NamedTuple):
+    """An image file that is not written yet; sizes in pixels."""
+
+    data: bytes
+    suffix: str
+    height: int
+    width: int
+
+
+class PictureMaker:
+    """Makes image files of frames.
+
+    Args:
+        settings: what is done to them.
+        info: CameraInfo of the recording, if it has one.
+
+    Raises:
+        ValueError: the CameraInfo is missing or no good, or so is the anonymiser.
+    """
+
+    def __init__(self, settings: PictureSettings, info: Any | None) -> None:
+        self._settings = settings
+        self._info = info
+        self._geometries: dict[Size, Geometry] = {}
+        self._anonymise = None
+        if settings.undistort and info is None:
+            raise ValueError(
+                '--undistort: there is no CameraInfo beside the images in this recording; leave '
+                '--undistort out'
+            )
+        if settings.anonymise is not None:
+            self._anonymise = load_anonymiser(settings.anonymise)
+
+    def geometry(self, size: Size) -> Geometry:
+        """What happens to frames of a recorded size (width, height) [px]."""
+        if size not in self._geometries:
+            self._geometries[size] = Geometry(self._settings, size, self._info)
+        return self._geometries[size]
+
+    def make(self, frame: Frame) -> Picture:
+        """Make the file of a frame.
+
+        Raises:
+            ImageDecodeError: the frame cannot be decoded or stored.
+            ValueError: the settings do not fit it, or it could not be made anonymous.
+        """
+        if self._settings.copies and frame.copyable:
+            header = frame.header
+            suffix = '.jpg' if header.codec == 'jpeg' else '.png'
+            return Picture(frame.file, suffix, header.height, header.width)
+        rgb = frame.rgb
+        if self._anonymise is not None:
+            rgb = self._anonymise(rgb)
+        if self._settings.changes_geometry:
+            rgb = self.geometry(frame.size).apply(rgb)
+        return encode(rgb, self._settings.image_format)
+
+
+def encode(rgb: npt.NDArray[np.uint8], image_format: ImageFormat) -> Picture:
+    """Encode uint8 (H, W, 3) RGB.
+
+    Raises:
+        ImageDecodeError: the format does not take an image of this size.
+    """
+    suffix = f'.{image_format}'
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
+    chosen = options[:2] if image_format == 'jpg' else options[2:]
+    try:
+        done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), chosen)
+    except cv2.error as error:
+        raise ImageDecodeError(f'OpenCV cannot write this image as {suffix}: {error}') from error
+    height, width = rgb.shape[:2]
+    if not done:
+        raise ImageDecodeError(
+            f'an image of {width}x{height} pixels cannot be written as {suffix}; expected at '
+            'most 65500 columns and rows for jpg; use --format png'
+        )
+    return Picture(data.tobytes(), suffix, height, width)

@@ -1,0 +1,162 @@
+"""Many topics of many recordings at once, in processes of their own, with one display."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+
+from training.extraction.drive import DriveTopic, Outcome, extract_topic
+from training.extraction.settings import ExtractionSettings
+from training.progress import Display
+
+_REPORT_EVERY_S = 0.2
+_SAY_EVERY_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class _Stopped(Exception):
+    """Somebody wants the work to end."""
+
+
+def extract_all(
+    parts: Sequence[DriveTopic], settings: ExtractionSettings, processes: int, display: Display
+) -> list[Outcome]:
+    """Extract topics, as many at a time as there are processes.
+
+    Args:
+        parts: what to extract.
+        settings: how, and where to.
+        processes: how many at most; with one, no other is started.
+        display: shows frames over all parts.
+
+    Returns:
+        The outcome of each part.
+
+    Raises:
+        ValueError: as of `extract_topic`, or a process died.
+    """
+    progress = _Progress(display, sum(part.count for part in parts))
+    # The longest first, so that no process is left alone with one at the end.
+    order = sorted(range(len(parts)), key=lambda i: -parts[i].count)
+    if min(processes, len(parts)) > 1:
+        done = _in_processes([parts[i] for i in order], settings, processes, progress)
+    else:
+        done = [extract_topic(parts[i], settings, progress.add) for i in order]
+    return [outcome for _, outcome in sorted(zip(order, done, strict=True), key=lambda x: x[0])]
+
+
+class _Progress:
+    """Frames that were dealt with, shown now and then.
+
+    Args:
+        display: where.
+        total: how many there are.
+    """
+
+    def __init__(self, display: Display, total: int) -> None:
+        self._display = display
+        self._total = total
+        self._seen = 0
+        self._start = self._shown = self._said = time.monotonic()
+        display.begin('frames', total)
+
+    def add(self, count: int) -> None:
+        """Some more were dealt with."""
+        self._seen += count
+        now = time.monotonic()
+        if now - self._shown > _REPORT_EVERY_S:
+            self._shown = now
+            self._display.advance(self._seen)
+        if now - self._said > _SAY_EVERY_S:
+            self._said = now
+            rate = self._seen / (now - self._start)
+            left_s = (self._total - self._seen) / rate if rate else 0.0
+            self._display.figures(self._seen, self._total, {'frames/s': rate}, left_s)
+
+
+def _in_processes(
+    parts: Sequence[DriveTopic],
+    settings: ExtractionSettings,
+    processes: int,
+    progress: _Progress,
+) -> list[Outcome]:
+    context = multiprocessing.get_context('spawn')
+    stop, seen = context.Event(), context.SimpleQueue()
+    pool = ProcessPoolExecutor(
+        min(processes, len(parts)), context, _enter, (stop, seen, os.getpid())
+    )
+    futures = [pool.submit(_work, part, settings) for part in parts]
+    try:
+        _follow(futures, seen, progress)
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise ValueError(
+            'a process that extracts ended without a word, perhaps for want of memory; run the '
+            'same command again, with fewer --processes'
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow(
+    futures: Sequence[Future[Outcome]], seen: SimpleQueue[int], progress: _Progress
+) -> None:
+    """Show what the processes report, until all are done or one failed."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, timeout=_REPORT_EVERY_S)
+        while not seen.empty():
+            progress.add(seen.get())
+        if any(future.exception() for future in done):
+            return
+
+
+class _Reporter:
+    """Tells the first process how far this one is, and ends the work when asked to."""
+
+    stop: Event
+    seen: SimpleQueue[int]
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._told = time.monotonic()
+
+    def add(self, count: int) -> None:
+        self._count += count
+        if time.monotonic() - self._told > _REPORT_EVERY_S:
+            self.tell()
+
+    def tell(self) -> None:
+        self._told = time.monotonic()
+        self.seen.put(self._count)
+        self._count = 0
+        if self.stop.is_set():
+            raise _Stopped
+
+
+def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
+    """Prepare a process: Ctrl-C reaches the first one, which asks the others to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Killed with the first process, so that nothing goes on writing behind its back (Linux).
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    _Reporter.stop, _Reporter.seen = stop, seen
+
+
+def _work(part: DriveTopic, settings: ExtractionSettings) -> Outcome:
+    reporter = _Reporter()
+    outcome = extract_topic(part, settings, reporter.add)
+    reporter.tell()
+    return outcome

@@ -1,0 +1,91 @@
+"""Which drives to train on, validate on, test on: whole drives, drawn once and written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.whole_files import write_text
+
+FILE_NAME = 'splits.json'
+TRAIN, VAL, TEST = 'train', 'val', 'test'
+
+
+def read_splits(root: Path) -> dict[str, str]:
+    """The part that each drive of an extraction belongs to; empty where none is noted.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    return dict(_read(root)['drives'])
+
+
+def assign_splits(
+    root: Path, drives: Iterable[str], val: float, test: float, seed: int
+) -> dict[str, str]:
+    """Draw a part for every drive that has none yet, and write all of them down.
+
+    Frames of one drive look alike, so that a drive is never divided. A drive keeps its part for
+    good: drives that come later are drawn so that the shares are met as well as they can be, and
+    a part that is asked for gets at least one drive where there are enough.
+
+    Args:
+        root: output folder.
+        drives: names of the drives in it.
+        val: share of the drives to validate on, 0..1.
+        test: share of the drives to test on, 0..1.
+        seed: of the draw.
+
+    Returns:
+        Part of every drive.
+
+    Raises:
+        ValueError: the shares are no shares, or the file there is damaged.
+    """
+    check_shares(val, test)
+    known = read_splits(root)
+    new = sorted(set(drives) - set(known), key=lambda drive: _drawn(seed, drive))
+    total = len(known) + len(new)
+    shares = {TRAIN: 1 - val - test, VAL: val, TEST: test}
+    wanted = {part: max(1.0, share * total) for part, share in shares.items() if share > 0}
+    counts = Counter(known.values())
+    for drive in new:
+        # max takes the first of equals, so that one drive alone is for training.
+        part = max(wanted, key=lambda part: wanted[part] - counts[part])
+        known[drive] = part
+        counts[part] += 1
+    content = {'seed': seed, VAL: val, TEST: test, 'drives': dict(sorted(known.items()))}
+    write_text(root / FILE_NAME, json.dumps(content, indent=2) + '\n')
+    return known
+
+
+def check_shares(val: float, test: float) -> None:
+    """Raise ValueError unless both are shares that leave something to train on."""
+    if val < 0 or test < 0 or val + test >= 1:
+        raise ValueError(
+            f'--val {val} and --test {test} must be shares from 0 that are together below 1'
+        )
+
+
+def _read(root: Path) -> Mapping[str, Any]:
+    path = root / FILE_NAME
+    if not path.exists():
+        return {'drives': {}}
+    try:
+        content = json.loads(path.read_text())
+        if all(part in (TRAIN, VAL, TEST) for part in content['drives'].values()):
+            return dict(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ValueError(
+        f'{path} is damaged; expected {{"drives": {{NAME: "train", "val" or "test"}}}}; mend it, '
+        'or delete it to have the parts drawn anew'
+    )
+
+
+def _drawn(seed: int, drive: str) -> bytes:
+    return hashlib.sha256(f'{seed}/{drive}'.encode()).digest()
