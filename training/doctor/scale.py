@@ -52,7 +52,7 @@ def report_scale(
     _report_heights(seen, findings)
     if settings.target is not None and 'target' in seen:
         _report_margins(settings.target, seen['target'], findings)
-        _report_masks(next(each for each in sets if each.role == 'target'), findings)
+        report_masks(next(each for each in sets if each.role == 'target'), findings)
     _report_image_scale(settings, sets, facts, findings)
     _report_detail(settings, findings)
 
@@ -109,7 +109,7 @@ def _report_margins(target: TargetSettings, size: Size, findings: Findings) -> N
         findings.warning('target.margins', what, remedy)
 
 
-def _report_masks(frames: FrameSet, findings: Findings) -> None:
+def report_masks(frames: FrameSet, findings: Findings) -> None:
     """Masks that `hrda extract` wrote beside frames: unreadable, of another size, or large."""
     first = {image.parent: image for image in reversed(frames.images)}
     for folder, image in sorted(first.items()):

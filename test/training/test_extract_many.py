@@ -1,0 +1,158 @@
+"""Many recordings and cameras at once: processes, patterns, parts of drives, the summary."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.bag_writer import ImageBagWriter
+from training.cli import main
+from training.data_settings import TargetSettings
+from training.extraction.splits import assign_splits, read_splits
+from training.frames import target_images
+
+SECOND_NS = 1_000_000_000
+ROOT = Path(__file__).parents[2]
+
+
+def extract(*arguments):
+    return main(['extract', *map(str, arguments)])
+
+
+def tree(root):
+    """Every file below a folder with its bytes, but for what tells of the recordings' places."""
+    files = (path for path in root.rglob('*.*') if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def frames(root):
+    return {name: data for name, data in tree(root).items() if re.search(r'\d_\d+.*jpg$', name)}
+
+
+@pytest.fixture
+def season(camera_bag, tmp_path):
+    """Three drives of different length and storage."""
+    for name, count, storage in (('a', 6, 'mcap'), ('b', 3, 'sqlite3'), ('c', 9, 'mcap')):
+        camera_bag(f'season/{name}', count=count, storage=storage)
+    return tmp_path / 'season'
+
+
+def test_processes_give_what_one_gives(season, tmp_path):
+    assert extract(season, '-o', tmp_path / 'one', '--processes', 1) == 0
+    assert extract(season, '-o', tmp_path / 'two', '--processes', 2) == 0
+    names = ['contact_sheet.jpg', 'summary.html']  # they name their folder
+    both = [tree(tmp_path / name) for name in ('one', 'two')]
+    assert len(frames(tmp_path / 'one')) == 18
+    assert {n: d for n, d in both[0].items() if n not in names} == {
+        n: d for n, d in both[1].items() if n not in names
+    }
+
+
+@pytest.mark.parametrize('pattern', ['season/*', 'season/**', '**/*.mcap', 'season/[bc]'])
+def test_patterns_are_followed(season, tmp_path, monkeypatch, pattern):
+    monkeypatch.chdir(tmp_path)
+    (season / 'notes.txt').write_text('sunny')
+    (season / 'empty').mkdir()
+    assert extract(pattern, '-o', 'out') == 0
+    expected = {'season/*': 'abc', 'season/**': 'abc', '**/*.mcap': 'ac', 'season/[bc]': 'bc'}
+    assert sorted(read_splits(Path('out'))) == list(expected[pattern])
+
+
+def test_a_pattern_that_fits_nothing(tmp_path, capsys):
+    assert extract(tmp_path / '*.mcap', '-o', tmp_path / 'out') == 1
+    assert 'fits no recording' in capsys.readouterr().err
+
+
+def test_several_cameras(tmp_path, jpeg):
+    with ImageBagWriter(tmp_path / 'drive') as bag:
+        for number, topic in enumerate(('/left', '/right', '/rear')):
+            bag.write_compressed(topic, SECOND_NS, jpeg(number))
+    topics = ['--topic', '/left', '--topic', 'rear']
+    assert extract(tmp_path / 'drive', '-o', tmp_path / 'out', *topics) == 0
+    assert frames(tmp_path / 'out') == {
+        'drive/left/1_000000000.jpg': jpeg(0),
+        'drive/rear/1_000000000.jpg': jpeg(2),
+    }
+
+
+def test_an_error_in_one_process_ends_all(season, tmp_path, capsys):
+    assert extract(season, '-o', tmp_path / 'out', '--processes', 2, '--crop', '0,0,99,9') == 1
+    assert 'leaves the frame' in capsys.readouterr().err
+
+
+def test_a_damaged_recording_does_not_keep_the_others(season, tmp_path):
+    file = season / 'c' / 'c.mcap'
+    file.write_bytes(file.read_bytes()[:-3000])
+    assert extract(season, '-o', tmp_path / 'out', '--processes', 2) == 3
+    assert len(frames(tmp_path / 'out')) > 12
+
+
+def test_killed_among_processes_then_resumed_gives_the_same_folder(camera_bag, tmp_path):
+    for name in ('season/a', 'season/b'):
+        camera_bag(name, count=200, size=(48, 64))
+    command = [sys.executable, '-m', 'training.cli', 'extract', str(tmp_path / 'season')]
+    out = tmp_path / 'killed'
+    command += ['-o', str(out), '--processes', '2']
+    quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)
+    while process.poll() is None and sum(1 for _ in out.rglob('*.jpg')) < 20:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert extract(tmp_path / 'season', '-o', out, '--processes', 1) == 0
+    assert extract(tmp_path / 'season', '-o', tmp_path / 'whole', '--processes', 1) == 0
+    assert frames(out) == frames(tmp_path / 'whole')
+    names = [f'{drive}/camera__image_raw__compressed/manifest.jsonl' for drive in 'ab']
+    for name in names:
+        assert (out / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(1, 30), more=st.integers(0, 10), seed=st.integers(0, 99))
+def test_parts_of_drives(tmp_path_factory, count, more, seed):
+    root = tmp_path_factory.mktemp('splits')
+    drives = [f'drive{number}' for number in range(count + more)]
+    first = assign_splits(root, drives[:count], 0.2, 0.1, seed)
+    assert first == read_splits(root)
+    both = assign_splits(root, drives, 0.2, 0.1, seed)
+    assert {drive: both[drive] for drive in first} == first
+    parts = list(both.values())
+    assert 'train' in parts
+    if len(parts) >= 3 and not more:
+        assert abs(parts.count('val') - 0.2 * len(parts)) <= 1
+        assert parts.count('test') >= 1
+
+
+def test_training_reads_the_part_that_is_for_it(season, tmp_path):
+    extract(season, '-o', tmp_path / 'out', '--val', 0.3)
+    parts = read_splits(tmp_path / 'out')
+    assert sorted(parts.values()) == ['train', 'train', 'val']
+    images = target_images(TargetSettings(str(tmp_path / 'out')))
+    drives = {path.relative_to(tmp_path / 'out').parts[0] for path in images}
+    assert drives == {drive for drive, part in parts.items() if part == 'train'}
+    with pytest.raises(ValueError, match='no drive below'):
+        target_images(TargetSettings(str(tmp_path / 'out'), split='test'))
+
+
+def test_a_damaged_file_of_parts_is_named(tmp_path):
+    (tmp_path / 'splits.json').write_text('{"drives": {"a": "trian"}}')
+    with pytest.raises(ValueError, match=r'splits\.json is damaged'):
+        read_splits(tmp_path)
+
+
+def test_the_summary_stands_alone(season, tmp_path):
+    extract(season, '-o', tmp_path / 'out', '--every', '0.2s')
+    page = (tmp_path / 'out' / 'summary.html').read_text()
+    assert '<td>a /camera/image_raw/compressed</td><td>train</td><td>6</td><td>3</td>' in page
+    assert page.count('data:image/jpeg;base64,') == 10
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert (tmp_path / 'out' / 'contact_sheet.jpg').read_bytes()[:2] == b'\xff\xd8'

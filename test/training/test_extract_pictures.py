@@ -1,0 +1,227 @@
+"""What an extraction does to frames: geometry, masks, calibration, anonymising; and training."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hrda_core.image_codec import decode_bytes
+from training.bag_writer import ImageBagWriter
+from training.cli import main
+from training.data_settings import TargetSettings
+from training.datasets import TargetDataset
+from training.doctor.findings import Findings
+from training.doctor.frame_sets import FrameSet
+from training.doctor.scale import report_masks
+from training.extraction.geometry import Geometry
+from training.extraction.settings import PictureSettings
+from training.frames import target_images
+
+SECOND_NS = 1_000_000_000
+FOLDER = 'drive/cam'
+SIZE = (64, 48)
+K = np.array([[50.0, 0, 31.5], [0, 50, 23.5], [0, 0, 1]])
+BARREL = np.array([-0.3, 0.08, 0, 0, 0])
+
+
+def picture(number=0):
+    rough = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(rough, SIZE, interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def bag(tmp_path):
+    with ImageBagWriter(tmp_path / 'drive') as writer:
+        writer.write_camera_info('/camera_info', SECOND_NS, SIZE, K, BARREL)
+        for number in range(3):
+            data = cv2.imencode('.jpg', picture(number))[1].tobytes()
+            writer.write_compressed('/cam', SECOND_NS + number, data)
+    return tmp_path / 'drive'
+
+
+@pytest.fixture
+def mask(tmp_path):
+    """A bonnet over the lower quarter."""
+    drawn = np.full(SIZE[::-1], 255, np.uint8)
+    drawn[36:] = 0
+    cv2.imwrite(str(tmp_path / 'bonnet.png'), drawn)
+    return tmp_path / 'bonnet.png'
+
+
+def extract(*arguments):
+    return main(['extract', *map(str, arguments)])
+
+
+def read(path):
+    return decode_bytes(path.read_bytes())
+
+
+def test_crop_and_resize(bag, tmp_path):
+    out = tmp_path / 'out'
+    assert (
+        extract(bag, '-o', out, '--crop', '8,0,40,20', '--resize', '20x20', '--format', 'png') == 0
+    )
+    found = read(out / FOLDER / '1_000000000.png')
+    whole = decode_bytes(cv2.imencode('.jpg', picture())[1].tobytes())
+    expected = cv2.resize(whole[:20, 8:48], (20, 10), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(found, expected)
+    info = yaml.safe_load((out / FOLDER / 'camera_info.yaml').read_text())
+    assert (info['image_width'], info['image_height']) == (20, 10)
+    assert info['camera_matrix']['data'] == pytest.approx([25, 0, 11.75, 0, 25, 11.75, 0, 0, 1])
+
+
+def test_frames_are_never_enlarged(bag, tmp_path):
+    extract(bag, '-o', tmp_path / 'out', '--resize', '640x480')
+    assert read(tmp_path / 'out' / FOLDER / '1_000000000.jpg').shape == (48, 64, 3)
+
+
+def test_a_crop_outside_of_the_frame_is_refused(bag, tmp_path, capsys):
+    assert extract(bag, '-o', tmp_path / 'out', '--crop', '0,0,65,48') == 1
+    assert 'leaves the frame of 64x48 px' in capsys.readouterr().err
+
+
+def test_undistort_straightens_and_masks_the_border(bag, tmp_path):
+    out = tmp_path / 'out'
+    assert extract(bag, '-o', out, '--undistort', '--format', 'png') == 0
+    whole = decode_bytes(cv2.imencode('.jpg', picture())[1].tobytes())
+    expected = cv2.undistort(whole, K, BARREL)
+    found = read(out / FOLDER / '1_000000000.png')
+    assert np.abs(found.astype(int) - expected).mean() < 1
+    info = yaml.safe_load((out / FOLDER / 'camera_info.yaml').read_text())
+    assert not any(info['distortion_coefficients']['data'])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shrink=st.floats(0.3, 1.0),
+    left=st.integers(0, 20),
+    top=st.integers(0, 20),
+    barrel=st.floats(-0.3, 0.2),
+)
+def test_calibration_follows_the_pixels(shrink, left, top, barrel):
+    """A point of the world is seen where the changed calibration says."""
+    size = (200, 120)
+    k = np.array([[150.0, 0, 99.5], [0, 150, 59.5], [0, 0, 1]])
+    d = np.array([barrel, 0, 0, 0, 0])
+    info = SimpleNamespace(
+        header=None, width=200, height=120, distortion_model='plumb_bob', d=d, k=k.reshape(-1),
+        r=np.eye(3).reshape(-1), p=np.hstack([k, np.zeros((3, 1))]).reshape(-1),
+    )  # fmt: skip
+    fitted = (round(150 * shrink), round(90 * shrink))
+    asked = PictureSettings(undistort=True, crop=(left, top, 150, 90), resize=fitted)
+    geometry = Geometry(asked, size, info)
+    point = np.array([[[0.1, 0.05, 1.0]]])
+    (((x, y),),), _ = cv2.projectPoints(point, np.zeros(3), np.zeros(3), k, d)
+    spot = np.zeros((120, 200, 3), np.uint8)
+    cv2.circle(spot, (round(float(x) * 16), round(float(y) * 16)), 6 * 16, (255,) * 3, -1, 0, 4)
+    seen = geometry.apply(spot)[..., 0].astype(float)
+    rows, columns = np.mgrid[: seen.shape[0], : seen.shape[1]]
+    centre = [(columns * seen).sum() / seen.sum(), (rows * seen).sum() / seen.sum()]
+    changed = np.reshape(geometry.calibration(info).k, (3, 3)) @ point[0, 0]
+    assert np.abs(changed[:2] - centre).max() < 1.2
+
+
+def test_without_calibration_undistort_is_refused(tmp_path, capsys):
+    with ImageBagWriter(tmp_path / 'drive') as writer:
+        writer.write_rgb('/cam', SECOND_NS, picture())
+    assert extract(tmp_path / 'drive', '-o', tmp_path / 'out', '--undistort') == 1
+    assert 'no CameraInfo' in capsys.readouterr().err
+
+
+def test_unknown_and_empty_lenses_are_refused():
+    fields = {
+        'header': None,
+        'width': 64,
+        'height': 48,
+        'd': [],
+        'r': np.eye(3),
+        'p': np.eye(3, 4),
+    }
+    for model, k, words in (('kannala', K, 'kannala'), ('plumb_bob', 0 * K, 'not calibrated')):
+        info = SimpleNamespace(**fields, k=k, distortion_model=model)
+        with pytest.raises(ValueError, match=words):
+            Geometry(PictureSettings(undistort=True), SIZE, info)
+
+
+def test_the_mask_reaches_training_without_another_step(bag, mask, tmp_path):
+    out = tmp_path / 'out'
+    assert extract(bag, '-o', out, '--mask', mask) == 0
+    target = TargetSettings(str(out), kind='bag_images')
+    assert [path.name for path in target_images(target)] == [
+        '1_000000000.jpg', '1_000000001.jpg', '1_000000002.jpg',
+    ]  # fmt: skip
+    sample = TargetDataset(target, crop_size=64, seed=0)[(0, 0)]
+    valid = sample['valid'].numpy()
+    assert valid[:36].all() and not valid[36:].any()
+
+
+def test_the_doctor_knows_masks(bag, mask, tmp_path):
+    extract(bag, '-o', tmp_path / 'out', '--mask', mask)
+    images = tuple(target_images(TargetSettings(str(tmp_path / 'out'))))
+    frames = FrameSet('target', tmp_path / 'out', images)
+    findings = Findings()
+    report_masks(frames, findings)
+    cv2.imwrite(str(tmp_path / 'out' / FOLDER / 'mask.png'), np.zeros((5, 5), np.uint8))
+    report_masks(frames, findings)
+    error, note = findings
+    assert (error.level, note.level) == ('error', 'note')
+    assert 'is 5x5 px, 1_000000000.jpg is 64x48 px' in error.what
+    assert 'keeps 25% of the frames' in note.what
+
+
+def test_the_mask_follows_the_geometry(bag, mask, tmp_path):
+    extract(
+        bag, '-o', tmp_path / 'out', '--mask', mask, '--crop', '0,24,64,24', '--resize', '32x12'
+    )
+    found = read(tmp_path / 'out' / FOLDER / 'mask.png')[..., 0]
+    assert found.shape == (12, 32)
+    assert (found[:6] == 255).all() and not found[6:].any()
+
+
+def test_a_mask_of_another_size_is_refused(bag, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / 'small.png'), np.full((4, 4), 255, np.uint8))
+    assert extract(bag, '-o', tmp_path / 'out', '--mask', tmp_path / 'small.png') == 1
+    assert '--mask is 4x4 px, the recorded frames are 64x48 px' in capsys.readouterr().err
+
+
+def test_a_dummy_function_anonymises(bag, tmp_path, monkeypatch):
+    (tmp_path / 'dummy_blur.py').write_text(
+        'def hide(rgb):\n    rgb[:10] = 7\n    return rgb\n'
+        'def fail(rgb):\n    raise OSError("no model")\n'
+        'def shrink(rgb):\n    return rgb[:5]\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    hook = ['--anonymise', 'dummy_blur:hide', '--format', 'png']
+    assert extract(bag, '-o', tmp_path / 'out', *hook) == 0
+    found = read(tmp_path / 'out' / FOLDER / '1_000000000.png')
+    assert (found[:10] == 7).all() and not (found[10:] == 7).all()
+    for name in ('fail', 'shrink', 'missing'):
+        assert extract(bag, '-o', tmp_path / name, '--anonymise', f'dummy_blur:{name}') == 1
+        assert not list((tmp_path / name).rglob('*.jpg'))
+
+
+def test_a_dummy_command_anonymises(bag, tmp_path, capsys):
+    (tmp_path / 'blur.py').write_text(
+        'import sys, cv2\npicture = cv2.imread(sys.argv[1])\npicture[:10] = 7\n'
+        'cv2.imwrite(sys.argv[2], picture)\n'
+    )
+    command = f'{sys.executable} {tmp_path / "blur.py"} {{input}} {{output}}'
+    options = ['--format', 'png', '--every', '1s', '--anonymise']
+    assert extract(bag, '-o', tmp_path / 'out', *options, command) == 0
+    assert (read(tmp_path / 'out' / FOLDER / '1_000000000.png')[:10] == 7).all()
+    broken = f'{sys.executable} -c "1/0" {{input}} {{output}}'
+    assert extract(bag, '-o', tmp_path / 'broken', *options, broken) == 1
+    assert 'ZeroDivisionError' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('hook', ['blur', 'blur {input}', 'no_such_module:f', 'os:sep'])
+def test_hooks_that_are_none_are_refused(bag, tmp_path, hook):
+    assert extract(bag, '-o', tmp_path / 'out', '--anonymise', hook) == 1
+    assert not (tmp_path / 'out').exists()
