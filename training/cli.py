@@ -24,6 +24,7 @@ COMMANDS = {
     'predict': ('training.predict', 'label images and videos: ids, confidence, overlays'),
     'view': ('training.view.command', 'watch a network at work on a recording, in a browser'),
     'tune-windows': ('training.tune_windows', 'find out how few detail windows are enough'),
+    'domain-shift': ('training.domain_shift', 'tell how far images are from those of training'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
 }
 """Command name -> module with `add_arguments` and `run`, and its one-line help."""

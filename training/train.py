@@ -204,6 +204,7 @@ def _train(
     overwrite: bool,
 ) -> bool:
     from training.assembly import assemble
+    from training.domain import remember_training
 
     folder = RunFolder(settings.output)
     changed = _changes(folder, settings) if resume else []
@@ -231,6 +232,9 @@ def _train(
     finished = loop.run()
     if finished:
         loop.reporter.say(f'finished {loop.done} steps: {folder.model}')
+        if workplace.processes.first:
+            written = (folder.model, folder.teacher, folder.best)
+            loop.reporter.say(remember_training(settings, written, display))
     return finished
 
 
