@@ -10,6 +10,8 @@ import torch
 CPU_PIXELS = 512 * 512
 """Pixels that go through a network at once on a CPU: more bring no speed, only memory."""
 MOST_PIXELS = 32 * 512 * 512
+OUT_OF_MEMORY = ('not enough memory', 'DefaultCPUAllocator', 'out of memory')
+"""One of these is in every such error of torch."""
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -27,6 +29,11 @@ class Runtime:
     dtype: torch.dtype
     reason: str
 
+    @property
+    def precision(self) -> str:
+        """Name of the precision: fp32, bf16 or fp16."""
+        return _name(self.dtype)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Context in which the network runs in the chosen precision."""
         reduced = self.dtype != torch.float32
@@ -43,6 +50,13 @@ class Runtime:
         free, _ = torch.cuda.mem_get_info(self.device)
         cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return min(int((free + cached) / 2 / bytes_per_pixel), MOST_PIXELS)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on whatever device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(text in str(error) for text in OUT_OF_MEMORY)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -70,8 +84,11 @@ def choose_runtime(device: str = 'auto', precision: str = 'auto') -> Runtime:
         raise ValueError(f'precision {precision!r}: expected auto, {", ".join(PRECISIONS)}')
     if chosen.type == 'cpu' and dtype == torch.float16:
         raise ValueError('precision fp16 needs a GPU; on a CPU use fp32 or bf16')
-    name = next(key for key, value in PRECISIONS.items() if value == dtype)
-    return Runtime(chosen, dtype, f'{chosen} ({why}), {name} ({how})')
+    return Runtime(chosen, dtype, f'{chosen} ({why}), {_name(dtype)} ({how})')
+
+
+def _name(dtype: torch.dtype) -> str:
+    return next(name for name, value in PRECISIONS.items() if value == dtype)
 
 
 def _device(device: str) -> tuple[torch.device, str]:

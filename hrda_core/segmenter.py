@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
 from hrda_core.results import Explanation, Segmentation
-from hrda_core.runtime import Runtime, choose_runtime
+from hrda_core.runtime import Runtime, choose_runtime, is_out_of_memory
 from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
 
@@ -99,6 +100,7 @@ class Segmenter:
         else:
             self.model = model.without_weights(self._runtime.device)
             self._engine = build_engine(model, self.settings, self._runtime)
+        self._at_once = 1
         self._anytime: Anytime | None = None
         if self.settings.mode == 'anytime':
             tuned = tuned_settings(self.settings, model)
@@ -134,6 +136,36 @@ class Segmenter:
         if self._anytime is not None:
             self._anytime.settings = tuned_settings(settings, self.model)
         self.settings = settings
+
+    @property
+    def device(self) -> str:
+        """Where it runs: cpu, cuda:0, ..."""
+        return str(self._runtime.device)
+
+    @property
+    def precision(self) -> str:
+        """Number format of the products: fp32, bf16 or fp16."""
+        return self._runtime.precision
+
+    def make_room(self, error: Exception) -> str:
+        """Halve the windows at once from the next image on, if memory ran out.
+
+        Args:
+            error: what an image failed with; what it holds of that image is let go.
+
+        Returns:
+            What was done, in words; '' if memory is not the matter, or nothing is left to halve.
+        """
+        if not is_out_of_memory(error):
+            return ''
+        traceback.clear_frames(error.__traceback__)
+        if self._runtime.device.type == 'cuda':
+            torch.cuda.empty_cache()
+        if self._at_once <= 1:
+            return ''
+        batch = self._at_once // 2
+        self.settings = replace(self.settings, window_batch=batch)
+        return f'at most {batch} windows go through the network at once'
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int) -> float:
@@ -292,7 +324,9 @@ class Segmenter:
         )
 
     def _batch(self, plan: WindowPlan | FittedPlan) -> int:
-        return self.settings.window_batch or _windows_at_once(plan, self._runtime, self.model)
+        batch = self.settings.window_batch or _windows_at_once(plan, self._runtime, self.model)
+        self._at_once = min(batch, len(plan.windows))
+        return batch
 
     def _scaled(self, size: Sequence[int]) -> tuple[int, int]:
         """Rows and columns of an image at the scale of the network."""

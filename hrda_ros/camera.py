@@ -11,15 +11,23 @@ from rclpy.node import Node
 from hrda_core.classes import ClassSet
 from hrda_core.image_codec import decode_compressed, decode_image
 from hrda_ros.camera_info import CameraInfoRelay
-from hrda_ros.diagnostics import judge, status_values
+from hrda_ros.diagnostics import Condition, judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage
 from hrda_ros.image_segmenter import ImageSegmenter
 from hrda_ros.latest_frame import LatestFrame
 from hrda_ros.outputs import Outputs
 from hrda_ros.settings import Settings
-from hrda_ros.statistics import FrameStatistics
+from hrda_ros.statistics import (
+    MODEL_FAILED,
+    STALE,
+    UNDECODABLE,
+    FrameResult,
+    FrameStatistics,
+)
+from hrda_ros.stream_watch import StreamWatch, stamp_ns
 
 THROTTLE_S = 5.0
+LONGEST_REASON = 400
 
 
 class Camera:
@@ -48,6 +56,7 @@ class Camera:
         self._read = read
         self.outputs = Outputs(node, classes, settings.min_confidence)
         self.statistics = FrameStatistics()
+        self._stream = StreamWatch()
         self.slot: LatestFrame[ImageMessage] = LatestFrame()
         self._warm_sizes: set[tuple[int, int]] = set()
         self._decode = (
@@ -70,6 +79,9 @@ class Camera:
         idle = self._idle()
         if idle and self._warm_sizes:
             return
+        self._watch_stream(message)
+        if self._too_old(message):
+            return
         image = self._decode(message)
         self._warm_up(segmenter, image.shape[0], image.shape[1])
         if idle:
@@ -82,34 +94,44 @@ class Camera:
         self.outputs.publish(message.header, image, result, self._read())
         if self._info is not None:
             self._info.publish(message.header)
-        self.statistics.count_processed(inference_ms, self._age_ms(message))
+        windows = result.windows_computed, result.windows_planned
+        self.statistics.count_processed(FrameResult(inference_ms, self._age_ms(message), windows))
         height, width = image.shape[:2]
         self._node.get_logger().info(
             f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True
         )
 
-    def report_failure(self, error: Exception) -> None:
-        """Count and log a frame that `process` could not finish."""
+    def report_failure(self, error: Exception, segmenter: ImageSegmenter) -> None:
+        """Count and log a frame that `process` could not finish; make room if memory ran out."""
         if self.slot.closed or not self._node.context.ok():
             return
-        reason = str(error) or type(error).__name__
-        self.statistics.count_failed(reason)
+        # What a message holds may be quoted in full, and it may hold a megabyte of text.
+        reason = (str(error) or type(error).__name__)[:LONGEST_REASON]
         logger = self._node.get_logger()
         if isinstance(error, ValueError):  # of the decoder, or a size that cannot be segmented
+            self.statistics.count_dropped(UNDECODABLE, reason)
             logger.error(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
-        else:
-            logger.error(
-                f'frame dropped, the model failed: {type(error).__name__}: {reason}',
-                throttle_duration_sec=THROTTLE_S,
-            )
-            logger.debug(traceback.format_exc())
+            return
+        self.statistics.count_dropped(MODEL_FAILED, f'{type(error).__name__}: {reason}')
+        logger.error(
+            f'frame dropped, the model failed: {type(error).__name__}: {reason}',
+            throttle_duration_sec=THROTTLE_S,
+        )
+        logger.debug(traceback.format_exc())
+        if done := segmenter.make_room(error):
+            logger.warning(f'memory ran out; from now on {done}')
 
     def health(self) -> tuple[bytes, str, dict[str, str]]:
         """Diagnostic level, message and values of the last seconds."""
         snapshot = self.statistics.snapshot()
-        level, message = judge(
-            snapshot, self._read().enabled, self._idle(), self.input.silent_for_s()
+        condition = Condition(
+            enabled=self._read().enabled,
+            idle=self._idle(),
+            silent_s=self.input.silent_for_s(),
+            silence=self.input.describe_silence(),
+            mismatch=self.input.describe_mismatch(),
         )
+        level, message = judge(snapshot, condition)
         return level, message, status_values(snapshot, self.slot.dropped)
 
     def log_rates(self) -> None:
@@ -118,9 +140,26 @@ class Camera:
         if snapshot.inference_ms is not None:
             self._node.get_logger().debug(
                 f'{snapshot.input_hz:.1f} Hz in, {snapshot.output_hz:.1f} Hz out, '
-                f'{snapshot.inference_ms:.0f} ms each, {self.slot.dropped} replaced by newer, '
-                f'{snapshot.failed} failed'
+                f'{snapshot.inference_ms[0]:.0f} ms each, {self.slot.dropped} replaced by newer, '
+                f'dropped: {dict(snapshot.dropped)}'
             )
+
+    def _watch_stream(self, message: ImageMessage) -> None:
+        if complaint := self._stream.complaint(message):
+            self._node.get_logger().warning(
+                f'{self.input.topic}: {complaint}', throttle_duration_sec=THROTTLE_S
+            )
+
+    def _too_old(self, message: ImageMessage) -> bool:
+        age_ms, limit_ms = self._age_ms(message), self._read().max_age_ms
+        if age_ms is None or not 0 < limit_ms < age_ms:
+            return False
+        reason = f'it is {age_ms:.0f} ms old, the parameter max_age_ms allows {limit_ms:g}'
+        self.statistics.count_dropped(STALE, reason)
+        self._node.get_logger().warning(
+            f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S
+        )
+        return True
 
     def _idle(self) -> bool:
         return self._read().lazy and not self.outputs.wanted()
@@ -143,7 +182,7 @@ class Camera:
         logger.info(f'warm after {spent_s:.1f} s: {each_ms:.0f} ms a frame')
 
     def _age_ms(self, message: ImageMessage) -> float | None:
-        stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        taken_ns = stamp_ns(message.header)
         now_ns = self._node.get_clock().now().nanoseconds
         # Simulated time without /clock reads 0, and a looped bag sends the clock back.
-        return (now_ns - stamp_ns) / 1e6 if now_ns >= stamp_ns > 0 else None
+        return (now_ns - taken_ns) / 1e6 if now_ns >= taken_ns > 0 else None

@@ -3,45 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from hrda_ros.image_input import SILENCE_S
-from hrda_ros.statistics import Snapshot
+from hrda_ros.statistics import STALE, WINDOW_S, Snapshot
 
 PERIOD_S = 1.0
 
 
-def judge(snapshot: Snapshot, enabled: bool, idle: bool, silent_s: float) -> tuple[bytes, str]:
+class Condition(NamedTuple):
+    """What the frames alone do not tell.
+
+    Attributes:
+        enabled: whether frames are to be segmented at all.
+        idle: whether nobody listens and the node is lazy.
+        silent_s: time since the last frame [s].
+        silence: what is known of the camera's publishers, in words.
+        mismatch: why a publisher cannot be heard, and the remedy; '' if all can.
+    """
+
+    enabled: bool
+    idle: bool
+    silent_s: float
+    silence: str = ''
+    mismatch: str = ''
+
+
+def judge(snapshot: Snapshot, condition: Condition) -> tuple[bytes, str]:
     """Level and message for what happened in the last seconds."""
-    if not enabled:
+    if not condition.enabled:
         return DiagnosticStatus.OK, 'switched off by the parameter enabled'
-    if silent_s > SILENCE_S:
-        return DiagnosticStatus.WARN, f'no frame for {silent_s:.0f} s'
+    if condition.mismatch and condition.silent_s > PERIOD_S:
+        return DiagnosticStatus.ERROR, condition.mismatch
+    if condition.silent_s > SILENCE_S:
+        return DiagnosticStatus.WARN, condition.silence
     if snapshot.failing:
-        return DiagnosticStatus.ERROR, f'last frame failed: {snapshot.last_error}'
-    if idle:
+        level = DiagnosticStatus.WARN if snapshot.failing == STALE else DiagnosticStatus.ERROR
+        return level, f'last frame dropped: {snapshot.last_error}'
+    if snapshot.lately_dropped:
+        return DiagnosticStatus.WARN, (
+            f'{snapshot.lately_dropped} frames dropped in the last {WINDOW_S:.0f} s, at last: '
+            f'{snapshot.last_error}'
+        )
+    if condition.idle:
         return DiagnosticStatus.OK, 'idle: nobody listens to an output image (parameter lazy)'
     if snapshot.inference_ms is None:
         return DiagnosticStatus.OK, 'waiting for the first result'
     return DiagnosticStatus.OK, (
         f'{snapshot.input_hz:.1f} Hz in, {snapshot.output_hz:.1f} Hz out, '
-        f'{snapshot.inference_ms:.0f} ms each'
+        f'{snapshot.inference_ms[0]:.0f} ms each'
     )
 
 
-def status_values(snapshot: Snapshot, dropped: int) -> dict[str, str]:
-    """The numbers behind the message, as diagnostics want them: text by text."""
+def status_values(snapshot: Snapshot, replaced: int) -> dict[str, str]:
+    """The numbers behind the message, as diagnostics want them: text by text.
+
+    Args:
+        snapshot: the frames so far.
+        replaced: frames that a newer one replaced before their turn came.
+    """
+    p50, p95, p99 = snapshot.inference_ms or (None, None, None)
+    age_ms, oldest_ms = snapshot.age_ms or (None, None)
+    computed, planned = snapshot.windows or (None, None)
     return {
         'input_hz': f'{snapshot.input_hz:.2f}',
         'output_hz': f'{snapshot.output_hz:.2f}',
-        'inference_ms': _number(snapshot.inference_ms),
-        'age_ms': _number(snapshot.age_ms),
+        'inference_ms_p50': _number(p50),
+        'inference_ms_p95': _number(p95),
+        'inference_ms_p99': _number(p99),
+        'age_ms': _number(age_ms),
+        'age_ms_max': _number(oldest_ms),
+        'windows_computed': _number(computed),
+        'windows_planned': _number(planned),
         'frames_received': str(snapshot.received),
         'frames_published': str(snapshot.processed),
-        'frames_replaced_by_newer': str(dropped),
-        'frames_failed': str(snapshot.failed),
+        'dropped_replaced_by_newer': str(replaced),
+        **{f'dropped_{reason}': str(count) for reason, count in snapshot.dropped.items()},
         'last_error': snapshot.last_error,
     }
 

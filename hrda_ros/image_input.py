@@ -133,15 +133,42 @@ class ImageInput:
 
     def describe_silence(self) -> str:
         """Say that no frame came, and what is known of the topic's publishers."""
-        seen = [
-            f'{info.node_namespace.rstrip("/")}/{info.node_name} '
-            f'({info.topic_type}, {info.qos_profile.reliability.name.lower()})'
-            for info in self._publishers()
-        ]
+        seen = ', '.join(_describe(info) for info in self._publishers())
         return (
             f'no frame on {self.topic} for {self.silent_for_s():.0f} s; '
             f'asked for: {self._type.__name__}, {self._policy.name.lower()}; publishers: '
-            + (', '.join(seen) or 'none, check the remap of `image` and image_transport')
+            + (seen or 'none, check the remap of `image` and image_transport')
+            + ('' if seen else self._elsewhere())
+        )
+
+    def _elsewhere(self) -> str:
+        """Topics of this type that are to be had, in words."""
+        kind = f'sensor_msgs/msg/{self._type.__name__}'
+        own = self._node.get_fully_qualified_name() + '/'
+        topics = [
+            name
+            for name, types in self._node.get_topic_names_and_types()
+            if kind in types and name != self.topic and not name.startswith(own)
+        ]
+        return f'; there are: {", ".join(topics[:8])}' if topics else ''
+
+    def describe_mismatch(self) -> str:
+        """Say which publishers cannot be heard, and the remedy; '' if all can.
+
+        Reliability is all that can mismatch: no durability, deadline or liveliness is asked for.
+        """
+        if self._policy != ReliabilityPolicy.RELIABLE:
+            return ''
+        unheard = [
+            _describe(info)
+            for info in self._publishers()
+            if info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        ]
+        return (
+            f'{self.topic} is asked for as reliable, which {", ".join(unheard)} does not offer; '
+            'set the parameter reliability to auto'
+            if unheard
+            else ''
         )
 
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
@@ -149,3 +176,10 @@ class ImageInput:
             f'{self.topic}: a publisher offers a quality of service that does not match '
             f'(policy {event.last_policy_kind}); set the parameter reliability to auto'
         )
+
+
+def _describe(info: TopicEndpointInfo) -> str:
+    return (
+        f'{info.node_namespace.rstrip("/")}/{info.node_name} '
+        f'({info.topic_type}, {info.qos_profile.reliability.name.lower()})'
+    )

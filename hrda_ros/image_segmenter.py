@@ -18,13 +18,27 @@ class ImageSegmenter(Protocol):
     """What the node needs of hrda_core's Segmenter; tests bring a smaller one."""
 
     classes: ClassSet
-    description: str
+
+    @property
+    def description(self) -> str:
+        """Device, precision and mode in words."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: cpu, cuda:0, ..."""
+
+    @property
+    def precision(self) -> str:
+        """Number format: fp32, bf16, ..."""
 
     def segment(self, image: npt.NDArray[np.uint8]) -> Result:
         """Label an image, uint8 (H, W, 3) RGB."""
 
     def warm_up(self, height: int, width: int) -> float:
         """Prepare for images of a size; returns the time of one [ms]."""
+
+    def make_room(self, error: Exception) -> str:
+        """Need less memory after that error, if memory is what it is about; says how, or ''."""
 
 
 def load_segmenter(settings: Settings) -> ImageSegmenter:

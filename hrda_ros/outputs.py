@@ -34,7 +34,7 @@ JPEG_QUALITY = 90
 
 
 class Result(Protocol):
-    """The part of a Segmentation that is published."""
+    """The part of a Segmentation that is told."""
 
     @property
     def labels(self) -> Uint8Array:
@@ -43,6 +43,14 @@ class Result(Protocol):
     @property
     def confidence(self) -> Uint8Array:
         """Confidence of the labels, uint8 (H, W), 0..255."""
+
+    @property
+    def windows_computed(self) -> int:
+        """Detail windows that went through the network."""
+
+    @property
+    def windows_planned(self) -> int:
+        """Detail windows there would be without limits."""
 
 
 def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:

@@ -17,6 +17,7 @@ from hrda_ros.camera import Camera
 from hrda_ros.diagnostics import PERIOD_S, DiagnosticsPublisher
 from hrda_ros.image_input import steady_clock
 from hrda_ros.image_segmenter import ImageSegmenter, load_segmenter
+from hrda_ros.model_facts import ModelFacts
 from hrda_ros.parameters import NodeParameters
 from hrda_ros.process import own_arguments, quiet_signals
 from hrda_ros.settings import Settings, describe
@@ -55,6 +56,7 @@ class SegmentationNode(Node):
         settings = self._values.read()
         self._segmenter = make_segmenter(settings)
         self.cameras = (Camera(self, settings, self._values.read, self._segmenter.classes),)
+        self._facts = ModelFacts(settings.checkpoint)
         self._health = DiagnosticsPublisher(self, settings.checkpoint)
         self.create_timer(PERIOD_S, self._publish_health, clock=steady_clock())
         self.create_timer(LOG_PERIOD_S, self._log_rates, clock=steady_clock())
@@ -85,7 +87,7 @@ class SegmentationNode(Node):
             try:
                 camera.process(message, self._segmenter)
             except Exception as error:
-                camera.report_failure(error)
+                camera.report_failure(error, self._segmenter)
             max_rate = self._values.read().max_rate
             if max_rate > 0:
                 camera.slot.pause(started_s + 1 / max_rate - time.monotonic())
@@ -93,7 +95,7 @@ class SegmentationNode(Node):
     def _publish_health(self) -> None:
         for camera in self.cameras:
             level, message, values = camera.health()
-            values['model'] = self._segmenter.description
+            values |= self._facts.values(self._segmenter)
             self._health.publish(level, message, values)
 
     def _log_rates(self) -> None:

@@ -100,6 +100,12 @@ class Settings:
         'Pixels of ~/confidence: mono8 is 0..255, 32FC1 is 0..1',
         choices=('mono8', '32FC1'),
     )
+    max_age_ms: float = _setting(
+        0.0,
+        'Frames that are older when their turn comes are dropped [ms]; 0 means no limit',
+        bounds=(0.0, 600000.0),
+        live=True,
+    )
     lazy: bool = _setting(
         True, 'Segment only while somebody listens to an output image', live=True
     )

@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from statistics import median
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
 from threading import Lock
 from typing import NamedTuple
 
 WINDOW_S = 5.0
+LONG_WINDOW_S = 60.0
+UNDECODABLE, MODEL_FAILED, STALE = 'undecodable', 'model_failed', 'stale'
+REASONS = (UNDECODABLE, MODEL_FAILED, STALE)
+"""Why a frame that was taken up is dropped."""
+
+
+class FrameResult(NamedTuple):
+    """One frame that was published.
+
+    Attributes:
+        inference_ms: time of the model [ms].
+        age_ms: from its stamp to its publication [ms]; None if the stamp tells nothing.
+        windows: detail windows that were computed, and those that were planned.
+    """
+
+    inference_ms: float
+    age_ms: float | None = None
+    windows: tuple[int, int] = (0, 0)
 
 
 class Snapshot(NamedTuple):
-    """The last seconds in numbers; rates in Hz, times in ms, None where nothing is known."""
+    """The frames so far in numbers; None where nothing is known.
+
+    Attributes:
+        input_hz, output_hz: rates over the last seconds [Hz].
+        inference_ms: median, 95th and 99th percentile over the last minute [ms].
+        age_ms: median and largest over the last seconds [ms].
+        windows: computed and planned per frame, means over the last seconds.
+        received, processed: frames since the start.
+        dropped: frames since the start by reason, one of `REASONS`.
+        lately_dropped: frames dropped in the last seconds.
+        failing: why the last frame was dropped; '' if it was published.
+        last_error: text of the last drop, however long ago.
+    """
 
     input_hz: float
     output_hz: float
-    inference_ms: float | None
-    age_ms: float | None
+    inference_ms: tuple[float, float, float] | None
+    age_ms: tuple[float, float] | None
+    windows: tuple[float, float] | None
     received: int
     processed: int
-    failed: int
+    dropped: Mapping[str, int]
+    lately_dropped: int
+    failing: str
     last_error: str
-    failing: bool
 
 
 class FrameStatistics:
-    """Counts frames from two threads and tells rates over a sliding window."""
+    """Counts frames from two threads and tells rates over sliding windows."""
 
     def __init__(self, window_s: float = WINDOW_S) -> None:
         self._window_s = window_s
         self._lock = Lock()
         self._arrivals: deque[float] = deque()
-        self._results: deque[tuple[float, float, float | None]] = deque()
-        self._received = self._processed = self._failed = 0
-        self._last_error = ''
-        self._failing = False
+        self._drops: deque[float] = deque()
+        self._results: deque[tuple[float, FrameResult]] = deque()
+        self._received = self._processed = 0
+        self._dropped: Counter[str] = Counter()
+        self._failing = self._last_error = ''
 
     def count_received(self) -> None:
         """A frame came in."""
@@ -43,40 +78,56 @@ class FrameStatistics:
             self._received += 1
             self._arrivals.append(time.monotonic())
 
-    def count_processed(self, inference_ms: float, age_ms: float | None) -> None:
-        """A frame's results were published; age is from its stamp to now, None if unknown."""
+    def count_processed(self, result: FrameResult) -> None:
+        """A frame's results were published."""
         with self._lock:
             self._processed += 1
-            self._failing = False
-            self._results.append((time.monotonic(), inference_ms, age_ms))
+            self._failing = ''
+            self._results.append((time.monotonic(), result))
 
-    def count_failed(self, error: str) -> None:
-        """A frame could not be decoded or segmented."""
+    def count_dropped(self, reason: str, error: str) -> None:
+        """A frame that was taken up is given up: one of `REASONS`, and the details."""
         with self._lock:
-            self._failed += 1
-            self._failing = True
-            self._last_error = error
+            self._dropped[reason] += 1
+            self._drops.append(time.monotonic())
+            self._failing, self._last_error = reason, error
 
     def snapshot(self) -> Snapshot:
-        """Totals since the start; rates and medians over the window."""
+        """Totals since the start; rates, medians and percentiles over the last while."""
         with self._lock:
-            oldest = time.monotonic() - self._window_s
-            while self._arrivals and self._arrivals[0] < oldest:
-                self._arrivals.popleft()
-            while self._results and self._results[0][0] < oldest:
+            now_s = time.monotonic()
+            oldest_s = now_s - self._window_s
+            for times in (self._arrivals, self._drops):
+                while times and times[0] < oldest_s:
+                    times.popleft()
+            while self._results and self._results[0][0] < now_s - LONG_WINDOW_S:
                 self._results.popleft()
-            ages = [age for _, _, age in self._results if age is not None]
+            every = [result for _, result in self._results]
+            recent = [(at_s, result) for at_s, result in self._results if at_s >= oldest_s]
+            ages = [result.age_ms for _, result in recent if result.age_ms is not None]
+            windows = [result.windows for _, result in recent]
             return Snapshot(
                 _rate_hz(list(self._arrivals)),
-                _rate_hz([at_s for at_s, _, _ in self._results]),
-                median(ms for _, ms, _ in self._results) if self._results else None,
-                median(ages) if ages else None,
+                _rate_hz([at_s for at_s, _ in recent]),
+                _percentiles([result.inference_ms for result in every]),
+                (median(ages), max(ages)) if ages else None,
+                (fmean(w[0] for w in windows), fmean(w[1] for w in windows)) if windows else None,
                 self._received,
                 self._processed,
-                self._failed,
-                self._last_error,
+                {reason: self._dropped[reason] for reason in REASONS},
+                len(self._drops),
                 self._failing,
+                self._last_error,
             )
+
+
+def _percentiles(values: Sequence[float]) -> tuple[float, float, float] | None:
+    """Median, 95th and 99th percentile: the smallest value that so many do not exceed."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    p50, p95, p99 = (ordered[math.ceil(p * len(ordered) / 100) - 1] for p in (50, 95, 99))
+    return p50, p95, p99
 
 
 def _rate_hz(times_s: list[float]) -> float:

@@ -46,6 +46,7 @@ PARAMETER_TYPES = {
     'max_rate': float,
     'min_confidence': float,
     'confidence_encoding': str,
+    'max_age_ms': float,
     'lazy': bool,
     'camera_info': bool,
 }
@@ -70,6 +71,7 @@ PARAMETER_ARGUMENTS = {
     'max_rate': 'Most frames segmented per second [Hz], 0 for no limit',
     'min_confidence': 'Pixels of lower confidence, 0..1, become 255',
     'confidence_encoding': 'Pixels of the confidence: mono8 (0..255) or 32FC1 (0..1)',
+    'max_age_ms': 'Frames older than this are dropped [ms], 0 for no limit',
     'lazy': 'Whether frames are segmented only while somebody listens to an output image',
     'camera_info': "Whether the camera's CameraInfo is repeated for the label images",
 }

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _UNITS = {'kb': 10**3, 'mb': 10**6, 'gb': 10**9, 'kib': 2**10, 'mib': 2**20, 'gib': 2**30}
 _SIZE = re.compile(r'(\d+(?:\.\d*)?|\.\d+)\s*([kmg]i?b)', re.IGNORECASE)
 _CROP_SHARES = (0.75, 0.5)
-_OUT_OF_MEMORY = ('not enough memory', 'DefaultCPUAllocator', 'out of memory')
 
 
 class OutOfMemory(ValueError):
@@ -156,13 +155,6 @@ def _with(settings: TrainSettings, changes: dict[str, Any]) -> TrainSettings:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that memory ran out, on whatever device."""
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def advice(settings: TrainSettings, *, resumed: bool) -> str:

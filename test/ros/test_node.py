@@ -123,7 +123,7 @@ def test_a_bad_frame_is_survived(
     bad = make_image(picture)
     break_image(bad)
     camera.publish(bad)
-    graph.spin_until(lambda: node.cameras[0].statistics.snapshot().failed == 1)
+    graph.spin_until(lambda: node.cameras[0].statistics.snapshot().dropped['undecodable'] == 1)
     camera.publish(make_image(picture))
     graph.spin_until(lambda: labels)
     assert len(labels) == 1
@@ -139,8 +139,8 @@ def test_a_failing_model_is_an_error_and_the_next_frame_works(
     camera.publish(make_image(np.full((8, 8, 3), FAILING_RED, np.uint8)))
     graph.spin_until(lambda: reports and reports[-1].status[0].level == b'\x02')
     status = reports[-1].status[0]
-    assert status.message == 'last frame failed: out of memory'
-    assert {v.key: v.value for v in status.values}['frames_failed'] == '1'
+    assert status.message == 'last frame dropped: RuntimeError: out of memory'
+    assert {v.key: v.value for v in status.values}['dropped_model_failed'] == '1'
     camera.publish(make_image(picture))
     graph.spin_until(lambda: labels)
     assert not node.cameras[0].statistics.snapshot().failing
@@ -298,7 +298,7 @@ def test_every_parameter_is_described(graph: Any) -> None:
     descriptors = node.describe_parameters(list(SETTINGS))
     assert all(descriptor.description for descriptor in descriptors)
     live = {d.name for d in descriptors if not d.read_only}
-    assert live == {'overlay_alpha', 'enabled', 'max_rate', 'min_confidence', 'lazy'}
+    assert live == {'overlay_alpha', 'enabled', 'max_rate', 'min_confidence', 'lazy', 'max_age_ms'}
 
 
 def test_simulated_time_without_a_clock_stops_nothing(

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrda_core.runtime import Runtime
+from hrda_core.runtime import Runtime, is_out_of_memory
 from training import fit as fitting
 from training.cli import main
 from training.config import LoopSettings, ModelSettings, TrainSettings
 from training.data_settings import SourceSettings
-from training.fit import available_memory, fit, is_out_of_memory, ladder, parse_size
+from training.fit import available_memory, fit, ladder, parse_size
 from training.memory import MemoryEstimate
 from training.methods.source_only import SourceOnly
 from training.run_folder import RunFolder
