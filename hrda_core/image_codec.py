@@ -21,6 +21,7 @@ __all__ = [
     'CompressedMessage',
     'ImageDecodeError',
     'ImageMessage',
+    'check_image',
     'decode_bytes',
     'decode_compressed',
     'decode_image',
@@ -143,6 +144,20 @@ def decode_image(msg: ImageMessage) -> Rgb:
     samples = _samples(data, packed, height, width, step, bool(msg.is_bigendian), msg.encoding)
     rgb = samples if packed.conversion is None else cv2.cvtColor(samples, packed.conversion)
     return _eight_bits(rgb)
+
+
+def check_image(msg: ImageMessage) -> None:
+    """Check a message of one of the packed encodings without decoding it.
+
+    Raises:
+        ImageDecodeError: as `decode_image`.
+    """
+    encoding = str(msg.encoding).strip().lower()
+    packed = _PACKED[encoding]
+    height, width = int(msg.height), int(msg.width)
+    check_size(height, width)
+    row_bytes = width * packed.channels * packed.sample_bytes
+    _rows(_as_bytes(msg.data), height, row_bytes, int(msg.step), encoding)
 
 
 def decode_compressed(msg: CompressedMessage) -> Rgb:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -9,12 +10,12 @@ from collections.abc import Callable
 from rclpy.node import Node
 
 from hrda_core.classes import ClassSet
-from hrda_core.image_codec import decode_compressed, decode_image
 from hrda_ros.camera_info import CameraInfoRelay
+from hrda_ros.decoder import Decoder
 from hrda_ros.diagnostics import Condition, judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage
-from hrda_ros.image_segmenter import ImageSegmenter
 from hrda_ros.latest_frame import LatestFrame
+from hrda_ros.model import Model
 from hrda_ros.outputs import Outputs
 from hrda_ros.settings import Settings
 from hrda_ros.statistics import (
@@ -38,88 +39,103 @@ class Camera:
 
     Args:
         node: has the topics.
+        name: of the camera; its topics are NAME/image, ~/NAME/label, ..., or without a name
+            image, ~/label, ...
         settings: values that hold until a restart.
         read: gives the values as they are now.
-        classes: what the labels mean.
+        classes: what the labels mean at first.
+        decoder: turns its messages into pictures.
+        changed: told of every new frame.
 
     Attributes:
+        name: as given.
         input: the subscription.
         slot: the newest frame that waits for its turn.
         statistics: counts and rates.
         outputs: the publishers.
+        size: height and width of the last frame, None before the first.
     """
 
     def __init__(
-        self, node: Node, settings: Settings, read: Callable[[], Settings], classes: ClassSet
+        self,
+        node: Node,
+        name: str,
+        settings: Settings,
+        read: Callable[[], Settings],
+        classes: ClassSet,
+        decoder: Decoder,
+        changed: threading.Condition,
     ) -> None:
         self._node = node
         self._read = read
-        self.outputs = Outputs(node, classes, settings.min_confidence)
+        self._logger = node.get_logger().get_child(name) if name else node.get_logger()
+        self.name = name
+        self.size: tuple[int, int] | None = None
+        prefix = f'~/{name}' if name else '~'
+        self.outputs = Outputs(node, classes, settings.min_confidence, prefix)
         self.statistics = FrameStatistics()
         self._stream = StreamWatch()
-        self.slot: LatestFrame[ImageMessage] = LatestFrame()
-        self._warm_sizes: set[tuple[int, int]] = set()
-        self._decode = (
-            decode_compressed if settings.image_transport == 'compressed' else decode_image
-        )
+        self.slot: LatestFrame[ImageMessage] = LatestFrame(changed)
+        self._decode = decoder.decode
         self.input = ImageInput(
             node,
+            f'{name}/image' if name else 'image',
             settings.image_transport,
             settings.reliability,
             self._on_image,
             lambda: read().enabled,
         )
-        self._info = CameraInfoRelay(node, self.input.topic) if settings.camera_info else None
+        self._info = (
+            CameraInfoRelay(node, self.input.topic, name) if settings.camera_info else None
+        )
 
-    def process(self, message: ImageMessage, segmenter: ImageSegmenter) -> None:
+    def process(self, message: ImageMessage, model: Model) -> None:
         """Decode and segment a frame and publish the results; raises what either raises.
 
         A frame that nobody waits for only prepares the model, if that has not been done yet.
         """
         idle = self._idle()
-        if idle and self._warm_sizes:
+        if idle and self.size is not None:
             return
         self._watch_stream(message)
         if self._too_old(message):
             return
         image = self._decode(message)
-        self._warm_up(segmenter, image.shape[0], image.shape[1])
+        height, width = image.shape[:2]
+        model.prepare(height, width)
+        self.size = height, width
         if idle:
             return
         started_s = time.monotonic()
-        result = segmenter.segment(image)
+        result = model.segment(image, self.name, self._read())
         inference_ms = (time.monotonic() - started_s) * 1000
         if self.slot.closed:
             return
-        self.outputs.publish(message.header, image, result, self._read())
+        self.outputs.publish(message.header, image, result, model.classes, self._read())
         if self._info is not None:
             self._info.publish(message.header)
         windows = result.windows_computed, result.windows_planned
         self.statistics.count_processed(FrameResult(inference_ms, self._age_ms(message), windows))
-        height, width = image.shape[:2]
-        self._node.get_logger().info(
-            f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True
-        )
+        self._logger.info(f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True)
 
-    def report_failure(self, error: Exception, segmenter: ImageSegmenter) -> None:
+    def report_failure(self, error: Exception, model: Model) -> None:
         """Count and log a frame that `process` could not finish; make room if memory ran out."""
         if self.slot.closed or not self._node.context.ok():
             return
         # What a message holds may be quoted in full, and it may hold a megabyte of text.
         reason = (str(error) or type(error).__name__)[:LONGEST_REASON]
-        logger = self._node.get_logger()
         if isinstance(error, ValueError):  # of the decoder, or a size that cannot be segmented
             self.statistics.count_dropped(UNDECODABLE, reason)
-            logger.error(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
+            self._logger.error(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
             return
         self.statistics.count_dropped(MODEL_FAILED, f'{type(error).__name__}: {reason}')
-        logger.error(
+        self._logger.error(
             f'frame dropped, the model failed: {type(error).__name__}: {reason}',
             throttle_duration_sec=THROTTLE_S,
         )
-        logger.debug(traceback.format_exc())
-        if done := segmenter.make_room(error):
-            logger.warning(f'memory ran out; from now on {done}')
+        self._logger.debug(traceback.format_exc())
+        if done := model.make_room(error):
+            self._logger.warning(f'memory ran out; from now on {done}')
 
     def health(self) -> tuple[bytes, str, dict[str, str]]:
         """Diagnostic level, message and values of the last seconds."""
@@ -138,7 +154,7 @@ class Camera:
         """Tell the rates of the last seconds at level debug."""
         snapshot = self.statistics.snapshot()
         if snapshot.inference_ms is not None:
-            self._node.get_logger().debug(
+            self._logger.debug(
                 f'{snapshot.input_hz:.1f} Hz in, {snapshot.output_hz:.1f} Hz out, '
                 f'{snapshot.inference_ms[0]:.0f} ms each, {self.slot.dropped} replaced by newer, '
                 f'dropped: {dict(snapshot.dropped)}'
@@ -146,7 +162,7 @@ class Camera:
 
     def _watch_stream(self, message: ImageMessage) -> None:
         if complaint := self._stream.complaint(message):
-            self._node.get_logger().warning(
+            self._logger.warning(
                 f'{self.input.topic}: {complaint}', throttle_duration_sec=THROTTLE_S
             )
 
@@ -156,9 +172,7 @@ class Camera:
             return False
         reason = f'it is {age_ms:.0f} ms old, the parameter max_age_ms allows {limit_ms:g}'
         self.statistics.count_dropped(STALE, reason)
-        self._node.get_logger().warning(
-            f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S
-        )
+        self._logger.warning(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
         return True
 
     def _idle(self) -> bool:
@@ -168,18 +182,6 @@ class Camera:
         if self._read().enabled:
             self.statistics.count_received()
             self.slot.put(message)
-
-    def _warm_up(self, segmenter: ImageSegmenter, height: int, width: int) -> None:
-        """Prepare for a new size of images, so that no frame counts as slow for being first."""
-        if (height, width) in self._warm_sizes:
-            return
-        logger = self._node.get_logger()
-        logger.info(f'warming up for images of {width}x{height}')
-        started_s = time.monotonic()
-        each_ms = segmenter.warm_up(height, width)
-        self._warm_sizes.add((height, width))
-        spent_s = time.monotonic() - started_s
-        logger.info(f'warm after {spent_s:.1f} s: {each_ms:.0f} ms a frame')
 
     def _age_ms(self, message: ImageMessage) -> float | None:
         taken_ns = stamp_ns(message.header)

@@ -29,25 +29,26 @@ class CameraInfoRelay:
     Args:
         node: has the topics.
         image_topic: full name of the camera's topic; its calibration is taken from beside it,
-            or from where `camera_info` is remapped to.
-        prefix: what the published topic is named after, '~' for the node itself.
+            or from where `camera_info` (of a camera with a name: NAME/camera_info) is remapped to.
+        camera: its name, '' for the one without.
 
     Attributes:
         topic: the full name of the camera's calibration.
     """
 
-    def __init__(self, node: Node, image_topic: str, prefix: str = '~') -> None:
+    def __init__(self, node: Node, image_topic: str, camera: str = '') -> None:
         self._node = node
         self._newest: CameraInfo | None = None
-        remapped = node.resolve_topic_name('camera_info')
-        plain = node.resolve_topic_name('camera_info', only_expand=True)
+        name = f'{camera}/camera_info' if camera else 'camera_info'
+        remapped = node.resolve_topic_name(name)
+        plain = node.resolve_topic_name(name, only_expand=True)
         self.topic = info_topic(image_topic) if remapped == plain else remapped
         # Best effort takes from every publisher; only the newest matters, so a loss does not.
         profile = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         node.create_subscription(CameraInfo, self.topic, self._keep, profile)
         self._publisher = node.create_publisher(
             CameraInfo,
-            f'{prefix}/camera_info',
+            f'~/{name}',
             QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE),
         )
 

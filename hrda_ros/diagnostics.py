@@ -91,20 +91,27 @@ def _number(value: float | None) -> str:
 
 
 class DiagnosticsPublisher:
-    """Publishes one status on /diagnostics; call `publish` at 1 Hz."""
+    """Publishes a status per camera on /diagnostics; call `publish` at 1 Hz.
+
+    Attributes:
+        hardware_id: the checkpoint in use.
+    """
 
     def __init__(self, node: Node, hardware_id: str) -> None:
         self._node = node
-        self._hardware_id = hardware_id
+        self.hardware_id = hardware_id
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
-    def publish(self, level: bytes, message: str, values: Mapping[str, str]) -> None:
-        """Send a status under the node's full name."""
+    def publish(
+        self, level: bytes, message: str, values: Mapping[str, str], camera: str = ''
+    ) -> None:
+        """Send a status under the node's full name, followed by the camera's if it has one."""
+        name = self._node.get_fully_qualified_name().lstrip('/')
         status = DiagnosticStatus(
             level=level,
-            name=self._node.get_fully_qualified_name().lstrip('/'),
+            name=f'{name}: {camera}' if camera else name,
             message=message,
-            hardware_id=self._hardware_id,
+            hardware_id=self.hardware_id,
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
         array = DiagnosticArray(status=[status])

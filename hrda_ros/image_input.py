@@ -13,6 +13,8 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
+from hrda_ros.qos_overrides import create_subscription, overridden_reliability
+
 ImageMessage = Image | CompressedImage
 POLL_PERIOD_S = 0.5
 SILENCE_S = 5.0
@@ -58,6 +60,7 @@ class ImageInput:
 
     Args:
         node: the node that subscribes.
+        image: name of the camera's topic, to be remapped.
         image_transport: 'raw' or 'compressed'.
         reliability: 'auto', 'reliable' or 'best_effort'.
         on_image: called with every message, in the executor's thread.
@@ -67,20 +70,22 @@ class ImageInput:
     def __init__(
         self,
         node: Node,
+        image: str,
         image_transport: str,
         reliability: str,
         on_image: Callable[[ImageMessage], None],
         expecting: Callable[[], bool],
     ) -> None:
-        self.topic = input_topic(node.resolve_topic_name('image'), image_transport)
+        self.topic = input_topic(node.resolve_topic_name(image), image_transport)
         self._type = CompressedImage if image_transport == 'compressed' else Image
         self._node = node
-        self._mode = reliability
+        self._image = image
+        self._mode = overridden_reliability(node, self.topic) or reliability
         self._on_image = on_image
         self._expecting = expecting
         self._last_frame_s = time.monotonic()
         self._report_at_s = self._last_frame_s + SILENCE_S
-        self._policy = choose_reliability(reliability, self._offered())
+        self._policy = choose_reliability(self._mode, self._offered())
         self._subscription = self._subscribe()
         # Timers of the ROS clock stand still under use_sim_time without /clock.
         self._timer = node.create_timer(POLL_PERIOD_S, self._poll, clock=steady_clock())
@@ -95,12 +100,13 @@ class ImageInput:
         return time.monotonic() - self._last_frame_s
 
     def _subscribe(self) -> Subscription:
-        return self._node.create_subscription(
+        return create_subscription(
+            self._node,
             self._type,
             self.topic,
             self._receive,
             QoSProfile(depth=1, reliability=self._policy),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
         )
 
     def _receive(self, message: ImageMessage) -> None:
@@ -137,7 +143,7 @@ class ImageInput:
         return (
             f'no frame on {self.topic} for {self.silent_for_s():.0f} s; '
             f'asked for: {self._type.__name__}, {self._policy.name.lower()}; publishers: '
-            + (seen or 'none, check the remap of `image` and image_transport')
+            + (seen or f'none, check the remap of {self._image} and image_transport')
             + ('' if seen else self._elsewhere())
         )
 

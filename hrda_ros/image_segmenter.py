@@ -31,8 +31,13 @@ class ImageSegmenter(Protocol):
     def precision(self) -> str:
         """Number format: fp32, bf16, ..."""
 
-    def segment(self, image: npt.NDArray[np.uint8]) -> Result:
-        """Label an image, uint8 (H, W, 3) RGB."""
+    def segment(self, image: npt.NDArray[np.uint8], stream: str) -> Result:
+        """Label an image, uint8 (H, W, 3) RGB, of the camera of that name."""
+
+    def set_limits(
+        self, threshold: float | None, budget: int | None, deadline_ms: float | None
+    ) -> None:
+        """Change the limits of mode anytime from the next image on; None: no limit."""
 
     def warm_up(self, height: int, width: int) -> float:
         """Prepare for images of a size; returns the time of one [ms]."""

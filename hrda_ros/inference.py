@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hrda_core.inference import InferenceSettings
-from hrda_ros.settings import Settings
+from hrda_ros.settings import Settings, anytime_limits
 
 
 def inference_settings(settings: Settings) -> InferenceSettings:
-    """Settings for the segmenter; ROS parameters cannot be null, so some values stand for it.
+    """Settings for the segmenter.
 
     Raises:
         ValueError: a value is outside its range, or class weights cannot be read.
@@ -18,14 +18,12 @@ def inference_settings(settings: Settings) -> InferenceSettings:
         backend=settings.backend,  # type: ignore[arg-type]
         compile=settings.compile,
         mode=settings.mode,  # type: ignore[arg-type]
-        threshold=None if settings.threshold < 0 else settings.threshold,
-        budget=None if settings.budget < 0 else settings.budget,
-        deadline_ms=settings.deadline_ms or None,
         context=settings.context,  # type: ignore[arg-type]
         window_size=settings.window_size,
         window_overlap=settings.window_overlap,
         class_weights=parse_class_weights(settings.class_weights),
         ageing=settings.ageing,
+        **anytime_limits(settings),  # type: ignore[arg-type]
     )
 
 

@@ -46,14 +46,12 @@ class LabelInfoPublisher:
 
     Args:
         node: has the topics.
-        classes: what the labels mean.
         prefix: what the topics are named after, '~' for the node itself.
     """
 
-    def __init__(self, node: Node, classes: ClassSet, prefix: str = '~') -> None:
+    def __init__(self, node: Node, prefix: str = '~') -> None:
         self._node = node
-        self._classes = classes
-        self._told: float | None = None
+        self._told: tuple[ClassSet, float] | None = None
         self._json = node.create_publisher(String, f'{prefix}/label_info_json', LATCHED_QOS)
         self._message = (
             node.create_publisher(LabelInfo, f'{prefix}/label_info', LATCHED_QOS)
@@ -63,12 +61,12 @@ class LabelInfoPublisher:
         if self._message is None:
             node.get_logger().info(MISSING, once=True)
 
-    def publish(self, min_confidence: float) -> None:
+    def publish(self, classes: ClassSet, min_confidence: float) -> None:
         """Tell the classes and the threshold, 0..1, unless the same was told before."""
-        if min_confidence == self._told:
+        if (classes, min_confidence) == self._told:
             return
-        self._told = min_confidence
-        info = label_info(self._classes, min_confidence)
+        self._told = classes, min_confidence
+        info = label_info(classes, min_confidence)
         self._json.publish(String(data=json.dumps(info)))
         if self._message is not None:
             message = LabelInfo(threshold=min_confidence)

@@ -1,7 +1,9 @@
-"""A one-place slot between a camera and a slower worker: the newest frame wins."""
+"""One-place slots between cameras and a slower worker: the newest frame of each wins."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -12,14 +14,18 @@ class LatestFrame(Generic[Frame]):
     """Holds at most one frame; a newer one takes its place and the older one counts as dropped.
 
     A queue of depth n makes a frame up to n inferences old before its turn comes; one place
-    bounds its age by the inference that is under way.
+    bounds its age by the inferences that are under way before it.
+
+    Args:
+        changed: told of every change; slots that one worker waits for share it.
     """
 
-    def __init__(self) -> None:
-        self._changed = Condition()
+    def __init__(self, changed: Condition) -> None:
+        self._changed = changed
         self._frame: Frame | None = None
         self._dropped = 0
         self._closed = False
+        self._rests_until_s = 0.0
 
     def put(self, frame: Frame) -> None:
         """Lay down a frame, over the one that nobody took; ignored once closed."""
@@ -30,27 +36,13 @@ class LatestFrame(Generic[Frame]):
             self._frame = frame
             self._changed.notify()
 
-    def take(self, timeout_s: float | None = None) -> Frame | None:
-        """Wait for a frame and take it.
-
-        Args:
-            timeout_s: longest wait in seconds; None waits until a frame or the end.
-
-        Returns:
-            The newest frame, or None when the time is over or the slot is closed.
-        """
+    def rest(self, until_s: float) -> None:
+        """Give no frame before that `time.monotonic()`; newer ones still replace older ones."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._frame is not None, timeout_s)
-            frame, self._frame = self._frame, None
-            return frame
-
-    def pause(self, seconds: float) -> None:
-        """Sleep without taking anything, but wake at once when the slot is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
+            self._rests_until_s = until_s
 
     def close(self) -> None:
-        """Wake every waiter; from here on `take` gives None."""
+        """Wake every waiter; from here on nothing goes in and nothing comes out."""
         with self._changed:
             self._closed = True
             self._frame = None
@@ -65,3 +57,45 @@ class LatestFrame(Generic[Frame]):
     def dropped(self) -> int:
         """Frames that a newer one replaced before anybody took them."""
         return self._dropped
+
+
+class Turns(Generic[Frame]):
+    """Takes frames from slots in turn: the slot that was served longest ago comes first.
+
+    An empty slot costs the others nothing, and one that is always full has every n-th turn
+    at least, so no frame waits for more than one inference per slot.
+
+    Args:
+        slots: of one worker, with the same `changed`.
+        changed: theirs.
+    """
+
+    def __init__(self, slots: Sequence[LatestFrame[Frame]], changed: Condition) -> None:
+        self._slots = slots
+        self._changed = changed
+        self._order = list(range(len(slots)))
+
+    def take(self) -> tuple[int, Frame] | None:
+        """Wait for a frame whose slot does not rest, and take it.
+
+        Returns:
+            The number of the slot and its newest frame; None once a slot is closed.
+        """
+        with self._changed:
+            while not any(slot.closed for slot in self._slots):
+                waiting = [n for n in self._order if self._slots[n]._frame is not None]
+                now_s = time.monotonic()
+                for number in waiting:
+                    if self._slots[number]._rests_until_s <= now_s:
+                        return number, self._serve(number)
+                rests = [self._slots[number]._rests_until_s - now_s for number in waiting]
+                self._changed.wait(min(rests, default=None))
+            return None
+
+    def _serve(self, number: int) -> Frame:
+        self._order.remove(number)
+        self._order.append(number)
+        slot = self._slots[number]
+        frame, slot._frame = slot._frame, None
+        assert frame is not None
+        return frame

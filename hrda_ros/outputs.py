@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from hrda_core.classes import ClassSet
 from hrda_core.overlay import blend
 from hrda_ros.label_info import LabelInfoPublisher
+from hrda_ros.qos_overrides import create_publisher
 from hrda_ros.settings import Settings
 
 Uint8Array = npt.NDArray[np.uint8]
@@ -102,7 +103,7 @@ class Outputs:
 
     Args:
         node: has the topics.
-        classes: what the labels mean.
+        classes: what the labels mean at first.
         min_confidence: as the parameter is now.
         prefix: what the topics are named after, '~' for the node itself.
     """
@@ -110,19 +111,23 @@ class Outputs:
     def __init__(
         self, node: Node, classes: ClassSet, min_confidence: float = 0.0, prefix: str = '~'
     ) -> None:
-        self._classes = classes
-        self._label = node.create_publisher(Image, f'{prefix}/label', IMAGE_QOS)
-        self._confidence = node.create_publisher(Image, f'{prefix}/confidence', IMAGE_QOS)
-        self._overlay = node.create_publisher(Image, f'{prefix}/overlay', IMAGE_QOS)
-        self._jpeg = node.create_publisher(
-            CompressedImage, f'{prefix}/overlay/compressed', IMAGE_QOS
+        self._label = create_publisher(node, Image, f'{prefix}/label', IMAGE_QOS)
+        self._confidence = create_publisher(node, Image, f'{prefix}/confidence', IMAGE_QOS)
+        self._overlay = create_publisher(node, Image, f'{prefix}/overlay', IMAGE_QOS)
+        self._jpeg = create_publisher(
+            node, CompressedImage, f'{prefix}/overlay/compressed', IMAGE_QOS
         )
-        self._color = node.create_publisher(Image, f'{prefix}/color', IMAGE_QOS)
-        self._info = LabelInfoPublisher(node, classes, prefix)
-        self._info.publish(min_confidence)
+        self._color = create_publisher(node, Image, f'{prefix}/color', IMAGE_QOS)
+        self._info = LabelInfoPublisher(node, prefix)
+        self._info.publish(classes, min_confidence)
 
     def publish(
-        self, header: Header, image: Uint8Array, result: Result, settings: Settings
+        self,
+        header: Header,
+        image: Uint8Array,
+        result: Result,
+        classes: ClassSet,
+        settings: Settings,
     ) -> None:
         """Publish one frame's results.
 
@@ -130,9 +135,10 @@ class Outputs:
             header: the input's header, passed on whole.
             image: the input picture, uint8 (H, W, 3) RGB.
             result: labels and confidence, uint8 (H, W).
+            classes: what these labels mean.
             settings: the parameters as they are now.
         """
-        self._info.publish(settings.min_confidence)
+        self._info.publish(classes, settings.min_confidence)
         labels = certain_labels(result, settings.min_confidence)
         self._label.publish(image_message(header, labels, 'mono8'))
         confidence = result.confidence
@@ -140,16 +146,21 @@ class Outputs:
             confidence = confidence / np.float32(255)
         self._confidence.publish(image_message(header, confidence, settings.confidence_encoding))
         if self._color.get_subscription_count():
-            self._color.publish(image_message(header, self._classes.colorize(labels), 'rgb8'))
-        self._publish_overlay(header, image, labels, settings.overlay_alpha)
+            self._color.publish(image_message(header, classes.colorize(labels), 'rgb8'))
+        self._publish_overlay(header, image, labels, classes.palette, settings.overlay_alpha)
 
     def _publish_overlay(
-        self, header: Header, image: Uint8Array, labels: Uint8Array, alpha: float
+        self,
+        header: Header,
+        image: Uint8Array,
+        labels: Uint8Array,
+        palette: Uint8Array,
+        alpha: float,
     ) -> None:
         raw, jpeg = (p.get_subscription_count() > 0 for p in (self._overlay, self._jpeg))
         if not (raw or jpeg):
             return
-        overlay = blend(image, labels, self._classes.palette, alpha)
+        overlay = blend(image, labels, palette, alpha)
         if raw:
             self._overlay.publish(image_message(header, overlay, 'rgb8'))
         if jpeg:

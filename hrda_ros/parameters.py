@@ -38,7 +38,8 @@ class NodeParameters:
                 value = coerce(name, given.get(name, SETTINGS[name].default))
             except ValueError as error:
                 raise StartError(f'parameter {error}') from error
-            node.declare_parameter(name, value, _descriptor(name), ignore_override=True)
+            plain = list(value) if isinstance(value, tuple) else value
+            node.declare_parameter(name, plain, _descriptor(name), ignore_override=True)
         self._warn_of_unknown()
         if hasattr(node, 'add_pre_set_parameters_callback'):  # not in Humble
             node.add_pre_set_parameters_callback(_mend_types)
@@ -46,7 +47,8 @@ class NodeParameters:
 
     def read(self) -> Settings:
         """The values as they are now; safe from any thread."""
-        return Settings(**{name: self._node.get_parameter(name).value for name in SETTINGS})
+        values = {name: self._node.get_parameter(name).value for name in SETTINGS}
+        return Settings(**{**values, 'cameras': tuple(values['cameras'])})
 
     def _warn_of_unknown(self) -> None:
         for name in self._node.get_parameters_by_prefix(''):

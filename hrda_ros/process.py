@@ -16,6 +16,15 @@ M_MMAP_THRESHOLD = -3
 MMAP_THRESHOLD_BYTES = 32 << 20
 TRIM_THRESHOLD_BYTES = 256 << 20
 
+ROS_PACKAGES = (
+    'rclpy',
+    'rcl_interfaces',
+    'sensor_msgs',
+    'std_msgs',
+    'std_srvs',
+    'diagnostic_msgs',
+)
+
 
 class StartError(Exception):
     """A start that cannot go on; its text is the one sentence that the user needs."""
@@ -67,7 +76,14 @@ def _call_main(module: str) -> int:
 def explain_missing(error: ImportError) -> str:
     """Say in one sentence which module this interpreter lacks and where it comes from."""
     name = (error.name or str(error)).partition('.')[0]
-    if name in ('rclpy', 'sensor_msgs', 'std_msgs', 'diagnostic_msgs', 'rcl_interfaces'):
+    if name in (
+        'rclpy',
+        'sensor_msgs',
+        'std_msgs',
+        'diagnostic_msgs',
+        'rcl_interfaces',
+        'std_srvs',
+    ):
         remedy = 'source the setup file of a ROS 2 installation first'
     else:
         remedy = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
-from threading import Thread
+from threading import Condition, Thread
 from typing import Any, NoReturn
 
 import rclpy
@@ -14,12 +14,15 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from hrda_ros.camera import Camera
+from hrda_ros.decoder import choose_decoder
 from hrda_ros.diagnostics import PERIOD_S, DiagnosticsPublisher
 from hrda_ros.image_input import steady_clock
 from hrda_ros.image_segmenter import ImageSegmenter, load_segmenter
-from hrda_ros.model_facts import ModelFacts
+from hrda_ros.latest_frame import Turns
+from hrda_ros.model import Model
 from hrda_ros.parameters import NodeParameters
 from hrda_ros.process import own_arguments, quiet_signals
+from hrda_ros.services import ReloadService, offer_enable
 from hrda_ros.settings import Settings, describe
 
 LOG_PERIOD_S = 5.0
@@ -28,10 +31,11 @@ SIGNAL_POLL_S = 0.1
 
 
 class SegmentationNode(Node):
-    """Segments the newest frame of a camera, one at a time, in a thread of its own.
+    """Segments the newest frames of its cameras, one at a time, in a thread of its own.
 
-    The executor's thread only lays frames into a one-place slot, so parameters, services and
-    diagnostics answer during an inference, and no frame waits for more than one inference.
+    The executor's thread only lays frames into a one-place slot per camera, so parameters,
+    services and diagnostics answer during an inference. The cameras take turns with one model,
+    so no frame waits for more than one inference per camera.
 
     Args:
         make_segmenter: builds the model from the parameters' values.
@@ -53,13 +57,22 @@ class SegmentationNode(Node):
             'segmentation', automatically_declare_parameters_from_overrides=True, **node_options
         )
         self._values = NodeParameters(self)
+        self._make_segmenter = make_segmenter
         settings = self._values.read()
-        self._segmenter = make_segmenter(settings)
-        self.cameras = (Camera(self, settings, self._values.read, self._segmenter.classes),)
-        self._facts = ModelFacts(settings.checkpoint)
+        self._model = self._load(settings)
+        decoder = choose_decoder(settings.image_transport)
+        self.get_logger().info(decoder.reason)
+        changed, read, classes = Condition(), self._values.read, self._model.classes
+        self.cameras = tuple(
+            Camera(self, name, settings, read, classes, decoder, changed)
+            for name in settings.cameras
+        )
+        self._turns = Turns([camera.slot for camera in self.cameras], changed)
         self._health = DiagnosticsPublisher(self, settings.checkpoint)
         self.create_timer(PERIOD_S, self._publish_health, clock=steady_clock())
         self.create_timer(LOG_PERIOD_S, self._log_rates, clock=steady_clock())
+        offer_enable(self)
+        self._reload_service = ReloadService(self, self.reload)
         # A daemon, because a running inference cannot be stopped when the process ends.
         self._worker = Thread(target=self._work, name='inference', daemon=True)
         self._worker.start()
@@ -69,34 +82,57 @@ class SegmentationNode(Node):
         """End the worker, waiting a little for a running inference, and destroy the node."""
         for camera in self.cameras:
             camera.slot.close()
+        self._reload_service.close()
         self._worker.join(JOIN_TIMEOUT_S)
         self.destroy_node()
 
+    def reload(self) -> str:
+        """Load the checkpoint that the parameter names now, and use it from the next frame on.
+
+        The old model serves until the new one is warm for the sizes of images in use.
+
+        Returns:
+            What is in use now.
+
+        Raises:
+            Exception: the new model cannot be used; the old one stays.
+        """
+        model = self._load(self._values.read())
+        for size in {camera.size for camera in self.cameras if camera.size is not None}:
+            model.prepare(*size)
+        self._model = model
+        self._health.hardware_id = model.checkpoint
+        return str(model)
+
+    def _load(self, settings: Settings) -> Model:
+        segmenter = self._make_segmenter(settings)
+        return Model(segmenter, settings.checkpoint, self.get_logger().info)
+
     def _log_start(self, settings: Settings) -> None:
+        self.get_logger().info(str(self._model))
         for camera in self.cameras:
             self.get_logger().info(
-                f'{settings.checkpoint or "model"} ({self._segmenter.description}); '
                 f'{camera.input.topic} [{settings.image_transport}] -> '
                 + ', '.join(camera.outputs.topics)
             )
 
     def _work(self) -> None:
-        camera = self.cameras[0]
-        while (message := camera.slot.take()) is not None:
+        while (turn := self._turns.take()) is not None:
+            number, message = turn
+            camera = self.cameras[number]
             started_s = time.monotonic()
             try:
-                camera.process(message, self._segmenter)
+                camera.process(message, self._model)
             except Exception as error:
-                camera.report_failure(error, self._segmenter)
+                camera.report_failure(error, self._model)
             max_rate = self._values.read().max_rate
             if max_rate > 0:
-                camera.slot.pause(started_s + 1 / max_rate - time.monotonic())
+                camera.slot.rest(started_s + 1 / max_rate)
 
     def _publish_health(self) -> None:
         for camera in self.cameras:
             level, message, values = camera.health()
-            values |= self._facts.values(self._segmenter)
-            self._health.publish(level, message, values)
+            self._health.publish(level, message, values | self._model.facts(), camera.name)
 
     def _log_rates(self) -> None:
         for camera in self.cameras:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-Value = str | float | bool | int
+Value = str | float | bool | int | tuple[str, ...]
 KINDS = {str: 'a text', float: 'a number', bool: 'true or false', int: 'a whole number'}
+CAMERA_NAME = re.compile('[A-Za-z][A-Za-z0-9_]*')
 
 
 def _setting(
@@ -26,7 +28,12 @@ def _setting(
 class Settings:
     """Values of the node's parameters; those not marked `live` need a restart."""
 
-    checkpoint: str = _setting('', 'Model file (.safetensors) written by `hrda train` or import')
+    checkpoint: str = _setting(
+        '',
+        'Model file (.safetensors) written by `hrda train` or import; the service ~/reload takes '
+        'a changed one',
+        live=True,
+    )
     device: str = _setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
     precision: str = _setting(
         'auto', 'Number format of the model', choices=('auto', 'fp32', 'bf16', 'fp16')
@@ -46,12 +53,19 @@ class Settings:
         -1.0,
         'Mode anytime: least score of a window; -1 takes what `hrda tune-windows` found, or 0',
         bounds=(-1.0, 1.0),
+        live=True,
     )
     budget: int = _setting(
-        -1, 'Mode anytime: most windows per frame; -1 means no limit', bounds=(-1, 10000)
+        -1,
+        'Mode anytime: most windows per frame; -1 means no limit',
+        bounds=(-1, 10000),
+        live=True,
     )
     deadline_ms: float = _setting(
-        0.0, 'Mode anytime: time for one frame [ms]; 0 means no limit', bounds=(0.0, 60000.0)
+        0.0,
+        'Mode anytime: time for one frame [ms]; 0 means no limit',
+        bounds=(0.0, 60000.0),
+        live=True,
     )
     context: str = _setting(
         'whole',
@@ -71,6 +85,11 @@ class Settings:
         0.0,
         'Mode anytime: growth of the score of a window that is left out, per frame',
         bounds=(0.0, 1000.0),
+    )
+    cameras: tuple[str, ...] = _setting(
+        ('',),
+        'Names of several cameras that share the model, e.g. [front, rear]: front/image comes '
+        'in, ~/front/label goes out; [""] is one camera on `image`',
     )
     image_transport: str = _setting(
         'raw',
@@ -127,6 +146,8 @@ def coerce(name: str, value: Any) -> Value:
     """
     setting = SETTINGS[name]
     wanted = type(setting.default)
+    if wanted is tuple:
+        return camera_names(value)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
@@ -137,6 +158,41 @@ def coerce(name: str, value: Any) -> Value:
     if bounds and not bounds[0] <= value <= bounds[1]:
         raise ValueError(f'{name} must lie in {bounds[0]:g}..{bounds[1]:g}, not {value:g}')
     return value
+
+
+def camera_names(value: Any) -> tuple[str, ...]:
+    """Names of cameras from a list of texts, or from one text with commas.
+
+    Returns:
+        The names; ('',) for the one camera without a name.
+
+    Raises:
+        ValueError: not texts, not usable in topics, or given twice.
+    """
+    names = value.split(',') if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(n, str) for n in names):
+        raise ValueError(f'cameras must be a list of texts such as [front, rear], not {value!r}')
+    names = tuple(name.strip() for name in names)
+    if not any(names):
+        return ('',)
+    for name in names:
+        if not CAMERA_NAME.fullmatch(name):
+            raise ValueError(
+                f'cameras: {name!r} cannot be part of a topic; use letters, digits and _, and '
+                'begin with a letter'
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(f'cameras must differ in their names, not {", ".join(names)}')
+    return names
+
+
+def anytime_limits(settings: Settings) -> dict[str, Any]:
+    """Limits of mode anytime; ROS parameters cannot be null, so some values stand for it."""
+    return {
+        'threshold': None if settings.threshold < 0 else settings.threshold,
+        'budget': None if settings.budget < 0 else settings.budget,
+        'deadline_ms': settings.deadline_ms or None,
+    }
 
 
 def nearest(name: str) -> str:

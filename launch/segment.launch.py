@@ -1,4 +1,8 @@
-"""Starts the segmentation node, and RViz on request; `--show-args` explains every argument."""
+"""Starts the segmentation node, and RViz on request.
+
+ros2 launch hrda_ros segment.launch.py checkpoint:=model.safetensors image:=/camera/image_raw
+ros2 launch hrda_ros segment.launch.py --show-args    (explains every argument)
+"""
 
 import os
 from pathlib import Path
@@ -22,6 +26,7 @@ PROFILE_VARIABLE = (
     if os.environ.get('ROS_DISTRO', 'jazzy') in ('humble', 'iron', 'jazzy')
     else 'FASTDDS_DEFAULT_PROFILES_FILE'
 )
+PLACE = '{camera}'
 AS_FILED = ' (empty: as in params_file)'
 
 # Every parameter of the node that can be given as an argument, with the type it must have.
@@ -76,12 +81,17 @@ PARAMETER_ARGUMENTS = {
     'camera_info': "Whether the camera's CameraInfo is repeated for the label images",
 }
 OTHER_ARGUMENTS = {
-    'image': ('image', 'Camera topic, e.g. /camera/image_raw'),
+    'image': (
+        'image',
+        'Camera topic, e.g. /camera/image_raw; with cameras: /{camera}/image_raw, where {camera} '
+        'stands for each name, or a topic below each name, e.g. image_raw',
+    ),
+    'cameras': ('', 'Names of several cameras that share the model, e.g. front,rear'),
     'params_file': (str(SHARE / 'config' / 'segment.yaml'), 'Parameters of the node, as YAML'),
     'namespace': ('', 'Namespace of the node and its topics'),
     'name': ('segmentation', 'Name of the node; its topics are <name>/label, ...'),
     'python': ('', 'Python interpreter that has torch, e.g. /path/to/venv/bin/python3'),
-    'rviz': ('false', 'Whether RViz is started, too'),
+    'rviz': ('false', 'Whether RViz is started, too; of several cameras it shows the first'),
     'use_sim_time': ('false', 'Whether time comes from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
     'fastdds_profile': (
@@ -110,6 +120,12 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         for name, kind in PARAMETER_TYPES.items()
         if LaunchConfiguration(name).perform(context)
     }
+    topics = camera_topics(
+        LaunchConfiguration('cameras').perform(context),
+        LaunchConfiguration('image').perform(context),
+    )
+    if '' not in topics:
+        given['cameras'] = list(topics)
     given['use_sim_time'] = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
     node = Node(
         package='hrda_ros',
@@ -118,7 +134,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         namespace=LaunchConfiguration('namespace'),
         prefix=[LaunchConfiguration('python')],
         parameters=[LaunchConfiguration('params_file'), given],
-        remappings=[('image', LaunchConfiguration('image'))],
+        remappings=[(below(name, 'image'), topic) for name, topic in topics.items()],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
         emulate_tty=True,
@@ -127,23 +143,38 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     environment = (
         [] if profile in ('', 'none') else [SetEnvironmentVariable(PROFILE_VARIABLE, profile)]
     )
-    return [GroupAction([*environment, node]), rviz(context)]
+    return [GroupAction([*environment, node]), rviz(context, *next(iter(topics.items())))]
 
 
-def rviz(context: LaunchContext) -> Node:
-    """RViz, told where this node's topics are."""
-    parts = ('namespace', 'name')
-    place = [LaunchConfiguration(part).perform(context).strip('/') for part in parts]
-    prefix = '/' + '/'.join(part for part in place if part)
-    image = LaunchConfiguration('image').perform(context)
-    if not image.startswith('/'):
-        image = '/' + '/'.join(part for part in (place[0], image) if part)
+def camera_topics(cameras: str, image: str) -> dict[str, str]:
+    """Image topic of each camera by its name, which is '' for the only one."""
+    names = [name.strip() for name in cameras.strip('[]').split(',') if name.strip()]
+    if not names:
+        return {'': image}
+    if PLACE in image:
+        return {name: image.replace(PLACE, name) for name in names}
+    if image.startswith('/'):
+        raise ValueError(f'image:={image} is one topic for several cameras; put {PLACE} into it')
+    return {name: below(name, image) for name in names}
+
+
+def below(*parts: str) -> str:
+    """Parts of a topic's name, those that are empty left out."""
+    return '/'.join(part.rstrip('/') for part in parts if part)
+
+
+def rviz(context: LaunchContext, camera: str, image: str) -> Node:
+    """RViz, told where the topics of this node's (first) camera are."""
+    namespace, name = (
+        LaunchConfiguration(part).perform(context).strip('/') for part in ('namespace', 'name')
+    )
+    prefix = '/' + below(namespace, name, camera)
     return Node(
         package='rviz2',
         executable='rviz2',
         arguments=['-d', str(SHARE / 'config' / 'segment.rviz')],
         remappings=[
-            ('/image', image),
+            ('/image', image if image.startswith('/') else '/' + below(namespace, image)),
             ('/segmentation/overlay', f'{prefix}/overlay'),
             ('/segmentation/confidence', f'{prefix}/confidence'),
         ],

@@ -57,14 +57,19 @@ class Graph:
         self.executor.add_node(self.peer)
         self._closers: list[Callable[[], None]] = [self.peer.destroy_node]
 
-    def start_node(self, segmenter: TinySegmenter | None = None, **parameters: Any) -> Any:
-        """The segmentation node with a tiny segmenter and these parameters."""
+    def start_node(
+        self,
+        segmenter: TinySegmenter | None = None,
+        make: Callable[[Any], TinySegmenter] | None = None,
+        **parameters: Any,
+    ) -> Any:
+        """The segmentation node with a tiny segmenter (or what makes one) and parameters."""
         from rclpy.parameter import Parameter
 
         from hrda_ros.segmentation_node import SegmentationNode
 
         node = SegmentationNode(
-            lambda _: segmenter or TinySegmenter(),
+            make or (lambda _: segmenter or TinySegmenter()),
             context=self.context,
             parameter_overrides=[Parameter(k, value=v) for k, v in parameters.items()],
         )
@@ -84,13 +89,13 @@ class Graph:
         self.spin_until(lambda: publisher.get_subscription_count() > 0)
         return publisher
 
-    def listen(self, topic: str, kind: Any = None) -> list[Any]:
-        """Messages that arrive on a topic from now on."""
+    def listen(self, topic: str, kind: Any = None, timeout_s: float = TIMEOUT_S) -> list[Any]:
+        """Messages that arrive on a topic from now on, once it is published."""
         from sensor_msgs.msg import Image
 
         received: list[Any] = []
         subscription = self.peer.create_subscription(kind or Image, topic, received.append, 10)
-        self.spin_until(lambda: self.peer.count_publishers(subscription.topic_name) > 0)
+        self.spin_until(lambda: self.peer.count_publishers(subscription.topic_name) > 0, timeout_s)
         return received
 
     def spin_until(self, condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:

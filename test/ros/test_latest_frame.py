@@ -1,62 +1,104 @@
-"""The one-place slot: newest wins, drops are counted, waiting ends."""
+"""The one-place slots: newest wins, drops are counted, turns are fair, waiting ends."""
 
 from __future__ import annotations
 
 import time
-from threading import Thread
+from threading import Condition, Thread
 
-from hrda_ros.latest_frame import LatestFrame
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hrda_ros.latest_frame import LatestFrame, Turns
+
+
+def make(count: int = 1) -> tuple[list[LatestFrame[int]], Turns[int]]:
+    """Slots that share a worker."""
+    changed = Condition()
+    slots: list[LatestFrame[int]] = [LatestFrame(changed) for _ in range(count)]
+    return slots, Turns(slots, changed)
 
 
 def test_newest_frame_wins_and_the_others_are_counted() -> None:
-    slot: LatestFrame[int] = LatestFrame()
+    [slot], turns = make()
     for frame in range(5):
         slot.put(frame)
-    assert slot.take(0) == 4
+    assert turns.take() == (0, 4)
     assert slot.dropped == 4
 
 
 def test_a_frame_is_taken_once() -> None:
-    slot: LatestFrame[int] = LatestFrame()
+    [slot], turns = make()
     slot.put(1)
-    assert [slot.take(0), slot.take(0)] == [1, None]
+    turns.take()
+    slot.put(2)
+    assert turns.take() == (0, 2)
     assert slot.dropped == 0
 
 
 def test_a_waiting_taker_gets_the_frame() -> None:
-    slot: LatestFrame[str] = LatestFrame()
-    taken: list[str | None] = []
-    thread = Thread(target=lambda: taken.append(slot.take()))
+    [slot], turns = make()
+    taken: list[tuple[int, int] | None] = []
+    thread = Thread(target=lambda: taken.append(turns.take()))
     thread.start()
-    slot.put('frame')
+    slot.put(7)
     thread.join(5)
-    assert taken == ['frame']
+    assert taken == [(0, 7)]
 
 
-def test_closing_wakes_takers_and_sleepers() -> None:
-    slot: LatestFrame[int] = LatestFrame()
-    threads = [Thread(target=slot.take), Thread(target=slot.pause, args=(60.0,))]
-    for thread in threads:
-        thread.start()
-    slot.close()
-    for thread in threads:
-        thread.join(5)
-    assert not any(thread.is_alive() for thread in threads)
+def test_closing_wakes_the_taker_even_from_a_rest() -> None:
+    slots, turns = make(2)
+    slots[0].put(1)
+    slots[0].rest(time.monotonic() + 60)
+    thread = Thread(target=turns.take)
+    thread.start()
+    for slot in slots:
+        slot.close()
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_nothing_goes_into_a_closed_slot() -> None:
-    slot: LatestFrame[int] = LatestFrame()
+    [slot], turns = make()
     slot.put(1)
     slot.close()
     slot.put(2)
     assert slot.closed
-    assert slot.take(0) is None
+    assert turns.take() is None
 
 
-def test_pause_takes_nothing_and_lasts() -> None:
-    slot: LatestFrame[int] = LatestFrame()
-    slot.put(1)
+def test_a_resting_slot_gives_its_newest_frame_afterwards() -> None:
+    [slot], turns = make()
     start_s = time.monotonic()
-    slot.pause(0.05)
-    assert time.monotonic() - start_s >= 0.04
-    assert slot.take(0) == 1
+    slot.rest(start_s + 0.05)
+    slot.put(1)
+    slot.put(2)
+    assert turns.take() == (0, 2)
+    assert time.monotonic() - start_s >= 0.05
+
+
+def test_a_resting_slot_holds_up_no_other() -> None:
+    slots, turns = make(2)
+    slots[0].rest(time.monotonic() + 60)
+    slots[0].put(1)
+    slots[1].put(2)
+    assert turns.take() == (1, 2)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=20))
+def test_no_camera_waits_for_more_than_one_frame_of_each_other(arrivals: list[list[bool]]) -> None:
+    slots, turns = make(3)
+    overtaken = [0, 0, 0]
+    for frames in arrivals:
+        for number, arrives in enumerate(frames):
+            if arrives:
+                slots[number].put(number)
+        waiting = [n for n, slot in enumerate(slots) if slot._frame is not None]
+        if waiting:
+            taken = turns.take()
+            assert taken is not None
+            assert taken[0] in waiting
+            overtaken = [
+                count + 1 if n in waiting and n != taken[0] else 0
+                for n, count in enumerate(overtaken)
+            ]
+            assert max(overtaken) < len(slots)

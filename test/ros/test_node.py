@@ -255,6 +255,18 @@ def test_max_rate_bounds_the_work(graph: Any, make_image: MakeImage, picture: Pi
     assert 1 <= len(segmenter.seen) <= 6
 
 
+def test_limits_change_between_frames(graph: Any, make_image: MakeImage, picture: Picture) -> None:
+    segmenter = TinySegmenter()
+    node = graph.start_node(segmenter, mode='anytime', lazy=False)
+    camera = graph.camera()
+    for count, changes in enumerate([{}, {'deadline_ms': 40, 'budget': 3}, {'threshold': 0.5}], 1):
+        values = [Parameter(name, value=value) for name, value in changes.items()]
+        assert all(result.successful for result in node.set_parameters(values))
+        camera.publish(make_image(picture))
+        graph.spin_until(lambda count=count: len(segmenter.seen) == count)
+    assert segmenter.limits == [(None, None, None), (None, 3, 40.0), (0.5, 3, 40.0)]
+
+
 def test_an_integer_is_taken_for_a_double(graph: Any) -> None:
     node = graph.start_node(overlay_alpha=1)
     value = node.get_parameter('overlay_alpha').value
@@ -298,7 +310,10 @@ def test_every_parameter_is_described(graph: Any) -> None:
     descriptors = node.describe_parameters(list(SETTINGS))
     assert all(descriptor.description for descriptor in descriptors)
     live = {d.name for d in descriptors if not d.read_only}
-    assert live == {'overlay_alpha', 'enabled', 'max_rate', 'min_confidence', 'lazy', 'max_age_ms'}
+    assert live == {
+        'checkpoint', 'threshold', 'budget', 'deadline_ms', 'overlay_alpha', 'enabled', 'max_rate',
+        'min_confidence', 'lazy', 'max_age_ms',
+    }  # fmt: skip
 
 
 def test_simulated_time_without_a_clock_stops_nothing(

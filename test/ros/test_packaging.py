@@ -13,7 +13,7 @@ import setuptools
 import yaml
 
 from hrda_core.classes import CITYSCAPES
-from hrda_ros.settings import SETTINGS
+from hrda_ros.settings import SETTINGS, coerce
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,14 +94,18 @@ def test_launch_arguments_carry_the_types_of_the_settings(
     types = launch_constants['PARAMETER_TYPES']
     assert types == {name: type(SETTINGS[name].default).__name__ for name in types}
     assert set(types) == set(launch_constants['PARAMETER_ARGUMENTS'])
-    assert set(SETTINGS) - set(types) == {'enabled'}
+    assert set(SETTINGS) - set(types) == {'enabled', 'cameras'}
 
 
 def test_parameter_file_holds_the_defaults() -> None:
     document = yaml.safe_load((ROOT / 'config' / 'segment.yaml').read_text())
     values = document['/**']['ros__parameters']
-    assert values == {name: item.default for name, item in SETTINGS.items()}
-    assert all(type(values[name]) is type(item.default) for name, item in SETTINGS.items())
+    assert set(values) == set(SETTINGS)
+    assert {name: coerce(name, value) for name, value in values.items()} == {
+        name: item.default for name, item in SETTINGS.items()
+    }
+    assert values.pop('cameras') == ['']
+    assert all(type(value) is type(SETTINGS[name].default) for name, value in values.items())
 
 
 def test_rviz_shows_the_topics_that_the_launch_file_remaps() -> None:

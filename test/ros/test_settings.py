@@ -29,12 +29,30 @@ def test_an_integer_is_taken_for_a_number() -> None:
         ('enabled', 1, r'enabled must be true or false, not 1'),
         ('checkpoint', None, r'checkpoint must be a text, not None'),
         ('image_transport', 'theora', r'one of raw, compressed, not .theora.'),
+        ('cameras', 3, r'cameras must be a list of texts such as .front, rear., not 3'),
+        ('cameras', ['front', ''], r"cameras: '' cannot be part of a topic"),
+        ('cameras', ['front/left'], r"cameras: 'front/left' cannot be part of a topic"),
+        ('cameras', 'a, a', r'cameras must differ in their names, not a, a'),
         ('precision', 'int8', r'one of auto, fp32, bf16, fp16, not .int8.'),
     ],
 )
 def test_a_refused_value_is_named_with_the_reason(name: str, value: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         coerce(name, value)
+
+
+@pytest.mark.parametrize(
+    ('value', 'names'),
+    [
+        (['front', 'rear'], ('front', 'rear')),
+        ('front, rear', ('front', 'rear')),
+        ('', ('',)),
+        ([], ('',)),
+        ([''], ('',)),
+    ],
+)
+def test_cameras_are_a_list_or_a_text_with_commas(value: Any, names: tuple[str, ...]) -> None:
+    assert coerce('cameras', value) == names
 
 
 def test_a_misspelt_name_finds_its_neighbour() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hrda_core.classes import CITYSCAPES
+from hrda_core.classes import CITYSCAPES, ClassSet
 from hrda_ros import process
 from hrda_ros.settings import Settings
 
@@ -28,15 +28,18 @@ class TinyResult(NamedTuple):
 class TinySegmenter:
     """Takes the red channel modulo 19 for the label and the green one for the confidence."""
 
-    classes = CITYSCAPES
+    classes: ClassSet = CITYSCAPES
     description = 'tiny'
     device = 'cpu'
     precision = 'fp32'
 
-    def __init__(self, delay_s: float = 0.0) -> None:
+    def __init__(self, delay_s: float = 0.0, classes: ClassSet = CITYSCAPES) -> None:
+        self.classes = classes
         self.delay_s = delay_s
         self.seen: list[int] = []
         self.room = 'half as much at once'
+        self.streams: list[str] = []
+        self.limits: list[tuple[float | None, int | None, float | None]] = []
         self.warmed: list[tuple[int, int]] = []
 
     def warm_up(self, height: int, width: int) -> float:
@@ -49,12 +52,19 @@ class TinySegmenter:
         room, self.room = self.room, ''
         return room if 'out of memory' in str(error) else ''
 
-    def segment(self, image: Uint8Array) -> TinyResult:
+    def set_limits(
+        self, threshold: float | None, budget: int | None, deadline_ms: float | None
+    ) -> None:
+        """Note the limits."""
+        self.limits.append((threshold, budget, deadline_ms))
+
+    def segment(self, image: Uint8Array, stream: str) -> TinyResult:
         """Label an image; one whose first red value is 255 fails as a model would."""
         time.sleep(self.delay_s)
         if image[0, 0, 0] == FAILING_RED:
             raise RuntimeError('out of memory')
         self.seen.append(int(image[0, 0, 0]))
+        self.streams.append(stream)
         return TinyResult(image[..., 0] % 19, image[..., 1].copy())
 
 
