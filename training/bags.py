@@ -11,6 +11,7 @@ import glob
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import yaml
 from rosbags.typesys import Stores, get_typestore
 
 from training.mcap_file import McapFile
+from training.mcap_records import Channel
 from training.raw_message import BagDamageError, RawMessage, Topic, unpack_zstd_file
 from training.ros1_file import Ros1File
 from training.sqlite_file import SqliteFile
@@ -45,6 +47,10 @@ class Storage(Protocol):
 
     def topics(self) -> list[Topic]:
         """The topics and their numbers of messages."""
+        ...
+
+    def channels(self) -> list[Channel]:
+        """What the file says of its topics, after `topics` was asked."""
         ...
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
@@ -87,6 +93,7 @@ class Bag:
         self.expected: dict[str, int] = {}
         self._topics: list[Topic] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._channels: dict[tuple[str, str], Channel] = {}
         if self.path.is_dir():
             self._read_metadata()
 
@@ -96,6 +103,14 @@ class Bag:
             self._topics = self._count()
         return self._topics
 
+    def channels(self) -> list[Channel]:
+        """All that is known of the topics, in the order of `topics`.
+
+        Definitions that the bag lacks are those of ROS 2 itself, where it has such a type.
+        """
+        keys = [(topic.name, topic.msgtype) for topic in self.topics()]
+        return [_defined(self._channels.get(key, Channel(*key))) for key in keys]
+
     def _count(self) -> list[Topic]:
         counts: dict[tuple[str, str], int] = {}
         for file in self.files:
@@ -103,6 +118,8 @@ class Bag:
                 for topic in storage.topics() if storage else ():
                     key = (topic.name, topic.msgtype)
                     counts[key] = counts.get(key, 0) + topic.count
+                for channel in storage.channels() if storage else ():
+                    self._channels.setdefault((channel.topic, channel.msgtype), channel)
         return [Topic(*key, count) for key, count in sorted(counts.items())]
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
@@ -226,6 +243,15 @@ def _decode_ros1(data: bytes, msgtype: str) -> Any:
         return found
     # ROS 2 writes the matrices D, K, R and P in small letters.
     return SimpleNamespace(**{name.lower(): value for name, value in vars(found).items()})
+
+
+def _defined(channel: Channel) -> Channel:
+    """A channel with its definition, where that can be known."""
+    store = _typestore()
+    if channel.definition or channel.msgtype not in store.fielddefs:
+        return channel
+    text, _ = store.generate_msgdef(channel.msgtype, ros_version=2)
+    return replace(channel, definition=text, encoding='ros2msg')
 
 
 def _bag_name(path: Path) -> str:

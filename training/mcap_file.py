@@ -18,6 +18,16 @@ from typing import NamedTuple
 
 import lz4.frame
 
+from training import mcap_records as mcap
+from training.mcap_records import (
+    MAGIC,
+    MESSAGE_HEAD,
+    RECORD_HEAD,
+    Channel,
+    map_at,
+    string_at,
+    uint32_at,
+)
 from training.raw_message import (
     BagDamageError,
     RawMessage,
@@ -32,29 +42,18 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAGIC = b'\x89MCAP0\r\n'
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _CHUNK_INDEX, _STATISTICS, _DATA_END, _FOOTER = (
-    0x03, 0x04, 0x05, 0x06, 0x08, 0x0B, 0x0F, 0x02,
-)  # fmt: skip
 _KNOWN = range(0x01, 0x10)
-_RECORD_HEAD = struct.Struct('<BQ')
-_MESSAGE_HEAD = struct.Struct('<HIQQ')
 _FOOTER_BYTES = 20
-_END_BYTES = _RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
+_END_BYTES = RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
     """Where the body of a record lies; `whole` is false when the file ends inside it."""
 
     opcode: int
     start: int
     end: int
     whole: bool
-
-
-class _Channel(NamedTuple):
-    topic: str
-    msgtype: str
 
 
 class McapFile:
@@ -68,15 +67,17 @@ class McapFile:
 
     Attributes:
         damage: what could not be read so far, one sentence each.
+        period_ns: earliest and latest record time [ns]; zeros without a summary.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damage: list[str] = []
+        self.period_ns = (0, 0)
         self._file = path.open('rb')
         self._size = os.fstat(self._file.fileno()).st_size
-        self._channels: dict[int, _Channel] = {}
-        self._schemas: dict[int, str] = {}
+        self._channels: dict[int, Channel] = {}
+        self._schemas: dict[int, tuple[str, str, str]] = {}
         self._counts: Counter[int] | None = None
         self._chunk_channels: dict[int, frozenset[int]] = {}
         self._complete = True
@@ -101,6 +102,10 @@ class McapFile:
             for number, channel in sorted(self._channels.items())
         ]
 
+    def channels(self) -> list[Channel]:
+        """What the file says of its topics, as far as `topics` or a walk have met them."""
+        return [channel for _, channel in sorted(self._channels.items())]
+
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """The messages of some topics, in the order of the file (that is the recorded one)."""
         for number, record_ns, read in self._walk(frozenset(topics)):
@@ -113,15 +118,15 @@ class McapFile:
     def _read_summary(self) -> None:
         """Take channels, counts and chunk contents from the end of the file, if it has one."""
         end = self._read(max(0, self._size - _END_BYTES), _END_BYTES)
-        if not end.endswith(MAGIC) or end[0] != _FOOTER or len(end) < _END_BYTES:
+        if not end.endswith(MAGIC) or end[0] != mcap.FOOTER or len(end) < _END_BYTES:
             self._complete = False
             return
-        (start,) = struct.unpack_from('<Q', end, _RECORD_HEAD.size)
+        (start,) = struct.unpack_from('<Q', end, RECORD_HEAD.size)
         if not start:
             return
         try:
-            for record in _records(self._read, start, self._size):
-                if record.opcode in (_SCHEMA, _CHANNEL, _CHUNK_INDEX, _STATISTICS):
+            for record in walk_records(self._read, start, self._size):
+                if record.opcode in (mcap.SCHEMA, mcap.CHANNEL, mcap.CHUNK_INDEX, mcap.STATISTICS):
                     self._note(record.opcode, self._read(record.start, record.end - record.start))
         except (BagDamageError, struct.error, UnicodeDecodeError):
             self._complete = False
@@ -132,24 +137,33 @@ class McapFile:
 
     def _note(self, opcode: int, body: bytes) -> None:
         """Remember a record that describes others."""
-        if opcode == _SCHEMA:
-            self._schemas[_uint16(body, 0)] = _string(body, 2)[0]
-        elif opcode == _CHANNEL:
+        if opcode == mcap.SCHEMA:
+            name, position = string_at(body, 2)
+            encoding, position = string_at(body, position)
+            self._schemas[_uint16(body, 0)] = (name, encoding, string_at(body, position)[0])
+        elif opcode == mcap.CHANNEL:
             self._note_channel(body)
-        elif opcode == _STATISTICS:
-            pairs = struct.iter_unpack('<HQ', body[46 : 46 + _uint32(body, 42)])
+        elif opcode == mcap.STATISTICS:
+            pairs = struct.iter_unpack('<HQ', body[46 : 46 + uint32_at(body, 42)])
             self._counts = Counter(dict(pairs))
-        elif opcode == _CHUNK_INDEX:
-            pairs = struct.iter_unpack('<HQ', body[36 : 36 + _uint32(body, 32)])
+            self.period_ns = struct.unpack_from('<QQ', body, 26)
+        elif opcode == mcap.CHUNK_INDEX:
+            pairs = struct.iter_unpack('<HQ', body[36 : 36 + uint32_at(body, 32)])
             (chunk_start,) = struct.unpack_from('<Q', body, 16)
             self._chunk_channels[chunk_start] = frozenset(number for number, _ in pairs)
 
     def _note_channel(self, body: bytes) -> None:
-        topic, position = _string(body, 4)
-        encoding, _ = _string(body, position)
-        msgtype = self._schemas.get(_uint16(body, 2), '')
-        self._channels[_uint16(body, 0)] = _Channel(
-            topic, msgtype if encoding == 'cdr' else f'{msgtype} ({encoding})'
+        topic, position = string_at(body, 4)
+        encoding, position = string_at(body, position)
+        about = map_at(body, position)
+        name, language, definition = self._schemas.get(_uint16(body, 2), ('', '', ''))
+        self._channels[_uint16(body, 0)] = Channel(
+            topic,
+            name if encoding == 'cdr' else f'{name} ({encoding})',
+            definition,
+            language,
+            about.get('offered_qos_profiles', ''),
+            about.get('topic_type_hash', ''),
         )
 
     def _walk(
@@ -157,12 +171,12 @@ class McapFile:
     ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
         """All messages of `topics` (None: of all): channel, record time, reader."""
         try:
-            for record in _records(self._read, len(MAGIC), self._size):
-                if record.opcode == _DATA_END:
+            for record in walk_records(self._read, len(MAGIC), self._size):
+                if record.opcode == mcap.DATA_END:
                     if not self._complete:
                         self._tell('its index is cut off or damaged; no message before it is lost')
                     return
-                if record.opcode == _CHUNK:
+                if record.opcode == mcap.CHUNK:
                     yield from self._walk_chunk(record, topics)
                 else:
                     yield from self._message(self._read, record, topics)
@@ -182,56 +196,66 @@ class McapFile:
             self.damage.append(sentence)
 
     def _walk_chunk(
-        self, chunk: _Record, topics: frozenset[str] | None
+        self, chunk: Record, topics: frozenset[str] | None
     ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
-        held = self._chunk_channels.get(chunk.start - _RECORD_HEAD.size)
+        held = self._chunk_channels.get(chunk.start - RECORD_HEAD.size)
         if topics is not None and held and not self._wanted(held, topics):
             return
         try:
-            read, start, end = self._open_chunk(chunk)
-            for record in _records(read, start, end):
+            read, start, end = open_chunk(self._read, chunk, self._size)
+            for record in walk_records(read, start, end):
                 yield from self._message(read, record, topics)
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
             self._tell(f'the chunk at byte {chunk.start} is lost, or its end: {error}')
-
-    def _open_chunk(self, chunk: _Record) -> tuple[Reader, int, int]:
-        """A reader for the records of a chunk, and where they begin and end in it."""
-        head = self._read(chunk.start, 64)
-        compression, position = _string(head, 28)
-        start, end = chunk.start + position + 8, min(chunk.end, self._size)
-        if not compression:
-            return self._read, start, end
-        data = _unpack(compression, self._read(start, end - start), head, chunk.whole)
-        return partial(slice_bytes, data), 0, len(data)
 
     def _wanted(self, held: Collection[int], topics: frozenset[str]) -> bool:
         return any(n not in self._channels or self._channels[n].topic in topics for n in held)
 
     def _message(
-        self, read: Reader, record: _Record, topics: frozenset[str] | None
+        self, read: Reader, record: Record, topics: frozenset[str] | None
     ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
-        if record.opcode in (_SCHEMA, _CHANNEL) and record.whole:
+        if record.opcode in (mcap.SCHEMA, mcap.CHANNEL) and record.whole:
             self._note(record.opcode, read(record.start, record.end - record.start))
-        if record.opcode != _MESSAGE or not record.whole:
+        if record.opcode != mcap.MESSAGE or not record.whole:
             return
-        head = read(record.start, _MESSAGE_HEAD.size)
-        number, _, record_ns, _ = _MESSAGE_HEAD.unpack(head)
+        head = read(record.start, MESSAGE_HEAD.size)
+        number, _, record_ns, _ = MESSAGE_HEAD.unpack(head)
         channel = self._channels.get(number)
         if channel and (topics is None or channel.topic in topics):
-            start = record.start + _MESSAGE_HEAD.size
+            start = record.start + MESSAGE_HEAD.size
             yield number, record_ns, partial(read_part, read, start, record.end)
 
 
-def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
+def open_chunk(read: Reader, chunk: Record, size: int) -> tuple[Reader, int, int]:
+    """A reader for the records of a chunk, and where they begin and end in it.
+
+    Args:
+        read: reads the file.
+        chunk: the record of the chunk.
+        size: of the file [bytes].
+
+    Raises:
+        BagDamageError: it cannot be unpacked.
+    """
+    head = read(chunk.start, 64)
+    compression, position = string_at(head, 28)
+    start, end = chunk.start + position + 8, min(chunk.end, size)
+    if not compression:
+        return read, start, end
+    data = _unpack(compression, read(start, end - start), head, chunk.whole)
+    return partial(slice_bytes, data), 0, len(data)
+
+
+def walk_records(read: Reader, start: int, end: int) -> Iterator[Record]:
     """Walk records in [start, end); the last one may be cut off, a part of a head is left out."""
-    while start + _RECORD_HEAD.size <= end:
-        opcode, length = _RECORD_HEAD.unpack(read(start, _RECORD_HEAD.size))
+    while start + RECORD_HEAD.size <= end:
+        opcode, length = RECORD_HEAD.unpack(read(start, RECORD_HEAD.size))
         if opcode not in _KNOWN and opcode < 0x80:
             raise BagDamageError(
                 f'byte {start} cannot start a record (it is {opcode:#04x}); what follows is lost'
             )
-        body = start + _RECORD_HEAD.size
-        yield _Record(opcode, body, body + length, body + length <= end)
+        body = start + RECORD_HEAD.size
+        yield Record(opcode, body, body + length, body + length <= end)
         start = body + length
 
 
@@ -252,13 +276,3 @@ def _unpack(compression: str, data: bytes, head: bytes, whole: bool) -> bytes:
 
 def _uint16(body: bytes, position: int) -> int:
     return int.from_bytes(body[position : position + 2], 'little')
-
-
-def _uint32(body: bytes, position: int) -> int:
-    return int.from_bytes(body[position : position + 4], 'little')
-
-
-def _string(body: bytes, position: int) -> tuple[str, int]:
-    """A length-prefixed string and where it ends."""
-    end = position + 4 + _uint32(body, position)
-    return body[position + 4 : end].decode(), end

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import lz4.frame
 
+from training.mcap_records import Channel
 from training.raw_message import (
     BagDamageError,
     RawMessage,
@@ -91,6 +92,11 @@ class Ros1File:
         for number, (name, msgtype) in self._connections.items():
             counts[name, msgtype] += self._counts[number]
         return [Topic(name, msgtype, count) for (name, msgtype), count in counts.items()]
+
+    def channels(self) -> list[Channel]:
+        """The topics; definitions of ROS 1 are nothing that a ROS 2 recording can hold."""
+        kinds = dict.fromkeys(self._connections.values())
+        return [Channel(name, msgtype, encoding='ros1') for name, msgtype in kinds]
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """The messages of some topics, in the order of the file."""

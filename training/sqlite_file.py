@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import apsw
 
+from training.mcap_records import Channel
 from training.raw_message import BagDamageError, RawMessage, Topic
 
 _REMEDY = 'try `sqlite3 BROKEN.db3 .recover | sqlite3 REPAIRED.db3` and extract from that'
@@ -74,6 +75,37 @@ class SqliteFile:
             Topic(name, msgtype, counts[number])
             for number, (name, msgtype) in self._topics.items()
         ]
+
+    def channels(self) -> list[Channel]:
+        """What the file says of its topics; definitions and hashes came after Humble."""
+        definitions = {
+            str(row['topic_type']): (
+                str(row.get('encoded_message_definition') or ''),
+                str(row.get('encoding') or ''),
+            )
+            for row in self._rows('message_definitions')
+        }
+        return [
+            Channel(
+                str(row['name']),
+                str(row['type']),
+                *definitions.get(str(row['type']), ('', '')),
+                str(row.get('offered_qos_profiles') or ''),
+                str(row.get('type_description_hash') or ''),
+            )
+            for row in self._rows('topics')
+        ]
+
+    def _rows(self, table: str) -> list[dict[str, object]]:
+        """All rows of a small table with the columns it has; empty where there is none."""
+        try:
+            cursor = self._base.execute(f'SELECT * FROM {table} ORDER BY id')
+            return [
+                dict(zip((column[0] for column in cursor.description), row, strict=True))
+                for row in cursor
+            ]
+        except (apsw.Error, UnicodeDecodeError):
+            return []
 
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """The messages of some topics, in the order of their record times."""
