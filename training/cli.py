@@ -14,6 +14,10 @@ from jsonargparse import ArgumentParser, Namespace
 COMMANDS = {
     'extract': ('training.extract', 'take images out of rosbag2 bags'),
     'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
+    'segment-bag': (
+        'training.bag_segmentation.command',
+        'label every image of rosbag2 bags: bags in, bags out',
+    ),
     'doctor': ('training.doctor.command', 'look at data, settings and machine before a training'),
     'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
     'bench': ('training.benchmark.command', 'measure speed and memory on this machine'),

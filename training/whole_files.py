@@ -1,7 +1,8 @@
-"""Files that appear under their names only when they are whole."""
+"""Files that appear under their names only when they are whole, and what they hold."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -33,6 +34,15 @@ def write_picture(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, ENCODINGS[path.suffix])
     write_bytes(path, content.getvalue())
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def part_of(path: Path) -> Path:

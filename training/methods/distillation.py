@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +19,7 @@ from training.panels import paint_all
 from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
 from training.share import WHOLE, Share
+from training.whole_files import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +79,7 @@ class Distillation:
             )
         self._settings, self._distillation, self._seed = settings, distillation, seed
         self._loss = SupervisedLoss(settings, student.architecture)
-        self._sha256 = _sha256(path)
+        self._sha256 = sha256_of(path)
         self.metadata = _origin(self.tutor, path, self._sha256)
         self.notes = (
             f'learning from {path}: {self.tutor.architecture.encoder}, trained for '
@@ -216,11 +216,3 @@ def _origin(tutor: HRDA, path: Path, sha256: str) -> dict[str, str]:
     if 'licence' in tutor.metadata:
         origin['licence'] = tutor.metadata['licence']
     return origin
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

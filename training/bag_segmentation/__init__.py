@@ -1,0 +1,1 @@
+"""Recordings in, the same recordings with labels out, without ROS."""

@@ -1,0 +1,268 @@
+"""Label every image of recordings (.mcap, .db3, folders), and write recordings, without ROS.
+
+    hrda segment-bag DRIVE -o labelled.mcap --checkpoint model.safetensors
+    hrda segment-bag DRIVES/* -o labelled --checkpoint X --topic /left/image_raw --copy none
+    hrda segment-bag DRIVES/* -o labelled --checkpoint X --shard 3/16
+
+Images on TOPIC get TOPIC/label, TOPIC/confidence and TOPIC/label_info beside them, at the same
+record times and with the same headers. The same command again goes on where the last one ended,
+and skips what is finished.
+
+Exit codes: 0 done, 1 wrong usage, 2 nothing labelled, 3 something could not be read, 130 stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from hrda_core.segmenter import Segmenter
+from training.bag_segmentation.film import make_film
+from training.bag_segmentation.messages import plan_topics
+from training.bag_segmentation.outputs import Output, plan_outputs
+from training.bag_segmentation.segmentation import Job, Tally, segment_bag
+from training.bag_segmentation.settings import (
+    COPIES,
+    Making,
+    check_repeatable,
+    describe,
+    describe_input,
+    parse_part,
+)
+from training.bag_segmentation.source import Reading
+from training.bags import Bag, find_bags
+from training.extract import drive_names
+from training.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.inference_arguments import add_inference_arguments, inference_settings
+from training.mcap_records import Channel
+from training.mcap_writer import is_finished
+from training.progress import Display, displayed
+from training.rate import parse_interval
+from training.ros2_messages import is_portable
+from training.stop_signals import StopSignals
+from training.video import check_video_name
+
+NOTHING, DAMAGED, STOPPED = 2, 3, 130
+_MOST_SENTENCES = 10
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        'bags', nargs='+', metavar='BAG', help='recordings: folders, files, patterns with *'
+    )
+    parser.add_argument(
+        '-o',
+        '--output',
+        required=True,
+        metavar='OUT',
+        help='X.mcap, or a folder that gets a rosbag2 folder for each recording',
+    )
+    parser.add_argument('--checkpoint', required=True, help='the .safetensors file to use')
+    parser.add_argument(
+        '--topic', action='append', metavar='NAME', help='image topic; can be given several times'
+    )
+    parser.add_argument(
+        '--every', metavar='TIME', help='label one frame per 0.5s, 500ms or at 2Hz; default: all'
+    )
+    parser.add_argument(
+        '--copy',
+        choices=COPIES,
+        default='all',
+        help='recorded messages beside the results: all, only the images labelled, or none',
+    )
+    parser.add_argument(
+        '--overlay', action='store_true', help='also write TOPIC/overlay/compressed'
+    )
+    parser.add_argument(
+        '--alpha', type=float, default=0.5, help='weight of the colours in overlays, 0..1'
+    )
+    parser.add_argument(
+        '--compression', choices=['zstd', 'none'], default='zstd', help='of the chunks of files'
+    )
+    parser.add_argument(
+        '--video', metavar='FILE', help='also make this video (.mp4, ...) of one camera'
+    )
+    parser.add_argument(
+        '--shard',
+        metavar='I/N',
+        help='do the I-th of N parts: of the recordings in turn, or of a single one by time',
+    )
+    add_inference_arguments(parser)
+
+
+def run(args: Any) -> int:
+    """Label, and tell what was done.
+
+    Raises:
+        ValueError: wrong usage: no recording, no such topic, an output made otherwise.
+    """
+    making = Making(
+        parse_interval(args.every) if args.every else 0,
+        args.copy,
+        args.overlay,
+        args.alpha,
+        args.compression,
+    )
+    settings, part = inference_settings(args), parse_part(args.shard)
+    check_repeatable(settings)
+    bags = find_bags([Path(path) for path in args.bags])
+    outputs = plan_outputs(bags, drive_names(bags), Path(args.output), part)
+    film = Path(args.video) if args.video else None
+    tally = Tally()
+    with displayed() as display, StopSignals() as stop:
+        cameras = _choose_cameras(bags, args.topic or [], display)
+        _check_film(film, bags, cameras, part.count)
+        if not cameras:
+            return _report_no_images(bags)
+        for output in outputs:
+            output.check()
+        segmenter = Segmenter.from_checkpoint(args.checkpoint, settings)
+        display.say(f'{args.checkpoint} on {segmenter.description}')
+        notes = describe(Path(args.checkpoint), settings, making, segmenter.classes)
+        for output in outputs:
+            job = _plan_job(output, cameras, making, notes, display)
+            if job is None:
+                display.say(f'{output.bag.path} has no images on these topics')
+            elif not tally.stopped:
+                _make(job, output, segmenter, film, tally, display, stop)
+    return _report(tally, part.count > 1)
+
+
+def _report_no_images(bags: Sequence[Bag]) -> int:
+    names = sorted({f'{t.name} ({t.msgtype})' for bag in bags for t in bag.topics()})
+    print(f'No image messages in these bags; their topics: {", ".join(names) or "none"}')
+    for text in (damage := [text for bag in bags for text in bag.damage]):
+        print(f'  {text}')
+    return DAMAGED if damage else NOTHING
+
+
+def _report(tally: Tally, is_part: bool) -> int:
+    """Print what was done; the exit code. A part may have nothing to do."""
+    print(
+        f'{tally.labelled} images labelled, {tally.known} were there already, '
+        f'{tally.left_out} left out by --every, {tally.refused} could not be labelled'
+    )
+    for text in tally.damage[:_MOST_SENTENCES]:
+        print(f'  {text}')
+    if len(tally.damage) > _MOST_SENTENCES:
+        print(f'  and {len(tally.damage) - _MOST_SENTENCES} more')
+    if tally.stopped:
+        print(f'{tally.stopped}: stopped; the same command goes on from here')
+        return STOPPED
+    if tally.damage:
+        return DAMAGED
+    return 0 if tally.frames or is_part else NOTHING
+
+
+def _choose_cameras(
+    bags: Sequence[Bag], wanted: Sequence[str], display: Display
+) -> list[ImageTopic]:
+    topics = list_image_topics(bags)
+    return choose_topics(topics, wanted, display.say) if topics else []
+
+
+def _check_film(
+    film: Path | None, bags: Sequence[Bag], cameras: Sequence[ImageTopic], parts: int
+) -> None:
+    if film is None:
+        return
+    check_video_name(film)
+    if len(bags) > 1 or len(cameras) > 1 or parts > 1:
+        raise ValueError(
+            '--video makes one video of one camera in one whole recording; leave it out, or run '
+            'the command once for each'
+        )
+
+
+def _plan_job(
+    output: Output,
+    cameras: Sequence[ImageTopic],
+    making: Making,
+    notes: dict[str, str],
+    display: Display,
+) -> Job | None:
+    """What to do for a result; None where the recording has no such images."""
+    bag = output.bag
+    counts = {topic.name: topic.count for topic in bag.topics()}
+    present = [camera for camera in cameras if counts.get(camera.name)]
+    if not present:
+        return None
+    names = {camera.name for camera in present}
+    copied = [channel for channel in bag.channels() if _is_copied(channel, names, making)]
+    left = [channel for channel in bag.channels() if not is_portable(channel)]
+    if making.copy == 'all' and left:
+        kinds = ', '.join(f'{channel.topic} ({channel.msgtype})' for channel in left)
+        display.say(f'{bag.path}: not copied, as ROS 2 has no such messages: {kinds}')
+    topics = plan_topics(copied, present, making.overlay)
+    read = names | {channel.topic for channel in copied}
+    start, end = output.part.bounds(sum(counts[name] for name in names))
+    reading = Reading(
+        bag,
+        read,
+        names,
+        making.interval_ns,
+        start,
+        end - start,
+        output.part.index + 1 == output.part.count,
+        making.copy == 'all',
+    )
+    about = notes | describe_input(bag, topics.made, output.part)
+    return Job(output.file, reading, topics, making, about)
+
+
+def _is_copied(channel: Channel, cameras: set[str], making: Making) -> bool:
+    return is_portable(channel) and (
+        making.copy == 'all' or (making.copy == 'images' and channel.topic in cameras)
+    )
+
+
+def _make(
+    job: Job,
+    output: Output,
+    segmenter: Segmenter,
+    film: Path | None,
+    tally: Tally,
+    display: Display,
+    stop: StopSignals,
+) -> None:
+    before = replace(tally)
+    bag = job.reading.bag
+    is_done = is_finished(job.output, job.topics.channels, job.notes)
+    if film is not None and film.exists() and not is_done:
+        raise ValueError(f'{film} exists already; delete it or choose another --video')
+    if is_done:
+        display.say(f'{job.output} is there already')
+        tally.known += _count_labels(job)
+    elif not segment_bag(job, segmenter, tally, display, stop):
+        return
+    output.complete()
+    tally.damage += _losses(job)
+    done = tally.labelled - before.labelled
+    if done:
+        rate = done / max(tally.seconds - before.seconds, 1e-9)
+        display.say(f'{bag.path}: {done} images labelled at {rate:.3g} images/s: {job.output}')
+    if film is not None and not film.exists():
+        count = make_film(job, segmenter.classes.palette, film, display)
+        display.say(f'wrote {film}: {count} frames')
+
+
+def _count_labels(job: Job) -> int:
+    names = {job.topics.channels[made['label'] - 1].topic for made in job.topics.made.values()}
+    return sum(topic.count for topic in Bag(job.output).topics() if topic.name in names)
+
+
+def _losses(job: Job) -> list[str]:
+    """What of the recording could not be read."""
+    bag = job.reading.bag
+    counts = {topic.name: topic.count for topic in bag.topics()}
+    return bag.damage + [
+        f'{bag.path}: {counts[name]} of the {bag.expected[name]} messages on {name} that its '
+        'metadata.yaml promises could be read'
+        for name in job.reading.cameras
+        if counts[name] < bag.expected.get(name, 0)
+    ]

@@ -1,0 +1,112 @@
+"""What is made of a recording, and by which network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from hrda_core.classes import ClassSet
+from hrda_core.inference import InferenceSettings
+from hrda_core.runtime import choose_runtime
+from training.bags import Bag
+from training.whole_files import sha256_of
+
+COPIES = ('all', 'images', 'none')
+_DEVICE = 'device'
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of `count` parts that work is split into, counted from 0."""
+
+    index: int = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f'{self.index + 1}/{self.count}'
+
+    def bounds(self, total: int) -> tuple[int, int]:
+        """First and past-the-last of `total` things that belong to this part."""
+        return total * self.index // self.count, total * (self.index + 1) // self.count
+
+
+@dataclass(frozen=True)
+class Making:
+    """What is made.
+
+    Args:
+        interval_ns: distance between frames that are segmented [ns]; 0 takes all.
+        copy: which recorded messages stand beside the results: all, the images that were
+            segmented, or none.
+        overlay: also make pictures of class colours over the images.
+        alpha: weight of the colours, 0..1.
+        compression: of the chunks of the file: zstd or none.
+    """
+
+    interval_ns: int = 0
+    copy: Literal['all', 'images', 'none'] = 'all'
+    overlay: bool = False
+    alpha: float = 0.5
+    compression: Literal['zstd', 'none'] = 'zstd'
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f'--alpha {self.alpha} is outside 0..1')
+
+
+def parse_part(text: str | None) -> Part:
+    """Read '2/8', the second of eight parts; None is the whole.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if text is None:
+        return Part()
+    number, _, count = text.partition('/')
+    if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return Part(int(number) - 1, int(count))
+    raise ValueError(f"--shard '{text}' is no part of a whole; expected i/n such as 1/8 to 8/8")
+
+
+def check_repeatable(settings: InferenceSettings) -> None:
+    """Raise ValueError for settings with which a frame's result is not its own alone."""
+    if settings.deadline_ms is not None:
+        raise ValueError(
+            '--deadline_ms makes results depend on the speed of the machine; a recording does '
+            'not wait, so leave windows out with --threshold or --budget'
+        )
+    if settings.ageing:
+        raise ValueError(
+            '--ageing makes results depend on the frames before, which parts and resumed runs '
+            'do not have; leave it at 0'
+        )
+
+
+def describe(
+    checkpoint: Path, settings: InferenceSettings, making: Making, classes: ClassSet
+) -> dict[str, str]:
+    """How results are made, as the notes of a file: equal notes mean equal results."""
+    runtime = choose_runtime(settings.device, settings.precision)
+    chosen = {name: value for name, value in asdict(settings).items() if name != _DEVICE}
+    colors = [list(color) for color in classes.colors]
+    return {
+        'command': 'hrda segment-bag',
+        'checkpoint': f'sha256:{sha256_of(checkpoint)}',
+        'kind of device': runtime.device.type,
+        'precision': str(runtime.dtype).removeprefix('torch.'),
+        'inference': json.dumps(chosen, sort_keys=True),
+        'output': json.dumps(asdict(making), sort_keys=True),
+        'classes': json.dumps(dict(zip(classes.names, colors, strict=True))),
+    }
+
+
+def describe_input(bag: Bag, topics: Mapping[str, object], part: Part) -> dict[str, str]:
+    """What results are made of, as notes; names and sizes stand for the contents of files."""
+    return {
+        'input': json.dumps([[file.name, file.stat().st_size] for file in bag.files]),
+        'topics': json.dumps(list(topics)),
+        'shard': str(part),
+    }
