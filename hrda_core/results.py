@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+import numpy as np
 
 from hrda_core.classes import Uint8Array
 
@@ -40,3 +43,25 @@ class Explanation(NamedTuple):
     context: Uint8Array
     detail: Uint8Array
     attention: Uint8Array
+
+
+def certain_labels(
+    labels: Uint8Array, confidence: Uint8Array, min_confidence: float
+) -> Uint8Array:
+    """Labels with 255, unlabelled, where the confidence is too low.
+
+    Shape:
+        labels, confidence: uint8 (H, W), as of a `Segmentation`; result: the same.
+
+    Args:
+        labels: train ids.
+        confidence: 0..255.
+        min_confidence: least confidence of a pixel that keeps its label, 0..1.
+    """
+    # Rounding keeps 0.2 * 255 = 51.00000000000001 at 51.
+    least = math.ceil(round(min_confidence * 255, 6))
+    if not least:
+        return labels
+    uncertain = np.less(confidence, least).view(np.uint8)
+    certain: Uint8Array = np.bitwise_or(labels, np.negative(uncertain))
+    return certain

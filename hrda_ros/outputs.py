@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from std_msgs.msg import Header
 
 from hrda_core.classes import ClassSet
 from hrda_core.overlay import blend
+from hrda_core.results import certain_labels
 from hrda_ros.label_info import LabelInfoPublisher
 from hrda_ros.qos_overrides import create_publisher
 from hrda_ros.settings import Settings
@@ -75,17 +75,6 @@ def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Im
     return message
 
 
-def certain_labels(result: Result, min_confidence: float) -> Uint8Array:
-    """Labels, uint8 (H, W), with 255 where the confidence is below `min_confidence`, 0..1."""
-    # Confidence is a byte c of 255; rounding keeps 0.2 * 255 = 51.00000000000001 at 51.
-    least = math.ceil(round(min_confidence * 255, 6))
-    if not least:
-        return result.labels
-    uncertain = cv2.compare(result.confidence, least, cv2.CMP_LT)
-    certain: Uint8Array = cv2.bitwise_or(result.labels, uncertain)
-    return certain
-
-
 def jpeg_message(header: Header, rgb: Uint8Array) -> CompressedImage:
     """Compress a picture, uint8 (H, W, 3) RGB, under the given header."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
@@ -139,7 +128,7 @@ class Outputs:
             settings: the parameters as they are now.
         """
         self._info.publish(classes, settings.min_confidence)
-        labels = certain_labels(result, settings.min_confidence)
+        labels = certain_labels(result.labels, result.confidence, settings.min_confidence)
         self._label.publish(image_message(header, labels, 'mono8'))
         confidence = result.confidence
         if settings.confidence_encoding == '32FC1':

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra ros-wheels')
 rosbags_typesys = pytest.importorskip('rosbags.typesys', reason='needs rosbags')
 
 from rclpy.qos import ReliabilityPolicy
-from ros.tiny_segmenter import TinyResult
 from std_msgs.msg import Header
 
 from hrda_core.classes import CITYSCAPES
@@ -22,7 +19,7 @@ from hrda_ros.bag_player import restamp
 from hrda_ros.camera_info import info_topic
 from hrda_ros.image_input import choose_reliability, input_topic
 from hrda_ros.label_info import label_info
-from hrda_ros.outputs import certain_labels, image_message, jpeg_message
+from hrda_ros.outputs import image_message, jpeg_message
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
@@ -48,20 +45,6 @@ def test_a_confidence_of_floats_is_packed_tightly() -> None:
     message = image_message(Header(), np.float32([[0, 0.5], [1, 0.25]]), '32FC1')
     assert (message.height, message.width, message.step) == (2, 2, 8)
     assert np.frombuffer(message.data, np.float32).tolist() == [0, 0.5, 1, 0.25]
-
-
-@given(
-    confidence=arrays(np.uint8, (3, 5)),
-    least=st.one_of(st.floats(0, 1), st.integers(0, 255).map(lambda c: c / 255)),
-)
-def test_labels_below_the_least_confidence_are_255(
-    confidence: npt.NDArray[np.uint8], least: float
-) -> None:
-    labels = np.arange(15, dtype=np.uint8).reshape(3, 5)
-    found = certain_labels(TinyResult(labels, confidence), least)
-    expected = np.where(confidence < round(least * 255, 6), 255, labels)
-    assert np.array_equal(found, expected)
-    assert np.array_equal(labels, np.arange(15).reshape(3, 5))
 
 
 def test_a_jpeg_keeps_the_colours_apart() -> None:

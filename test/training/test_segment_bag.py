@@ -470,6 +470,16 @@ def test_outputs_that_would_mix_with_something_else(
     assert 'there is one of that name' in capsys.readouterr().err
 
 
+def test_uncertain_pixels_become_unlabelled(
+    camera_bag: Callable[..., Path], segment: Callable[..., int], tmp_path: Path
+) -> None:
+    out = tmp_path / 'out.mcap'
+    assert segment(camera_bag(count=1), '-o', out, '--min-confidence', '0.055') == 0
+    ((label,), (confidence,)) = (images(out, f'{CAMERA}/{k}') for k in ('label', 'confidence'))
+    np.testing.assert_array_equal(label.data == 255, confidence.data < 15)
+    assert 0 < (label.data == 255).sum() < label.data.size
+
+
 def test_two_cameras(
     segment: Callable[..., int],
     jpeg: Callable[..., bytes],

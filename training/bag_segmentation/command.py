@@ -82,6 +82,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--alpha', type=float, default=0.5, help='weight of the colours in overlays, 0..1'
     )
     parser.add_argument(
+        '--min-confidence',
+        type=float,
+        default=0.0,
+        metavar='P',
+        help='pixels of lower confidence become 255, unlabelled, 0..1',
+    )
+    parser.add_argument(
         '--compression', choices=['zstd', 'none'], default='zstd', help='of the chunks of files'
     )
     parser.add_argument(
@@ -106,6 +113,7 @@ def run(args: Any) -> int:
         args.copy,
         args.overlay,
         args.alpha,
+        args.min_confidence,
         args.compression,
     )
     settings, part = inference_settings(args), parse_part(args.shard)

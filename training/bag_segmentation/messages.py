@@ -80,15 +80,18 @@ def plan_topics(
     return Topics(channels, copied, made)
 
 
-def label_info(classes: ClassSet, stamp_ns: int) -> bytes:
-    """The names of the classes as a LabelInfo, stamped with a time [ns]."""
+def label_info(classes: ClassSet, min_confidence: float, stamp_ns: int) -> bytes:
+    """The names of the classes and the least confidence as a LabelInfo, stamped with a time [ns].
+
+    255, the largest id, means unlabelled by the definition of the message and is no entry.
+    """
     types = _typestore().types
     named = types['vision_msgs/msg/VisionClass']
     entries = [named(class_id=n, class_name=name) for n, name in enumerate(classes.names)]
     seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
     stamp = types['builtin_interfaces/msg/Time'](sec=seconds, nanosec=nanoseconds)
     header = types['std_msgs/msg/Header'](stamp=stamp, frame_id='')
-    return _serialise(LABEL_INFO, header=header, class_map=entries, threshold=0.0)
+    return _serialise(LABEL_INFO, header=header, class_map=entries, threshold=min_confidence)
 
 
 def mono_image(header: Any, pixels: Uint8Array) -> bytes:

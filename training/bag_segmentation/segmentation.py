@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hrda_core.overlay import blend
-from hrda_core.results import Segmentation
+from hrda_core.results import Segmentation, certain_labels
 from hrda_core.segmenter import Segmenter
 from training.ahead import ahead
 from training.bag_segmentation.messages import (
@@ -172,16 +172,18 @@ class Results:
     def _write(self, item: Input, result: Segmentation | None) -> None:
         made = self._topics.made.get(item.message.topic, {})
         if item.first:
-            self._add(made['label_info'], item, label_info(self._classes, item.message.record_ns))
+            least, time_ns = self._making.min_confidence, item.message.record_ns
+            self._add(made['label_info'], item, label_info(self._classes, least, time_ns))
         channel = self._topics.copied.get((item.message.topic, item.message.msgtype))
         if channel is not None and (result is not None or self._copies(item)):
             self._add(channel, item, item.message.data())
         if result is not None and item.image is not None:
             header, rgb = item.image
-            self._add(made['label'], item, mono_image(header, result.labels))
+            labels = certain_labels(result.labels, result.confidence, self._making.min_confidence)
+            self._add(made['label'], item, mono_image(header, labels))
             self._add(made['confidence'], item, mono_image(header, result.confidence))
             if OVERLAY in made:
-                shown = blend(rgb, result.labels, self._classes.palette, self._making.alpha)
+                shown = blend(rgb, labels, self._classes.palette, self._making.alpha)
                 self._add(made[OVERLAY], item, jpeg_image(header, shown))
         self._writer.settle()
 

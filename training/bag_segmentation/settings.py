@@ -43,6 +43,7 @@ class Making:
             segmented, or none.
         overlay: also make pictures of class colours over the images.
         alpha: weight of the colours, 0..1.
+        min_confidence: pixels of lower confidence become 255, unlabelled, 0..1.
         compression: of the chunks of the file: zstd or none.
     """
 
@@ -50,11 +51,14 @@ class Making:
     copy: Literal['all', 'images', 'none'] = 'all'
     overlay: bool = False
     alpha: float = 0.5
+    min_confidence: float = 0.0
     compression: Literal['zstd', 'none'] = 'zstd'
 
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ValueError(f'--alpha {self.alpha} is outside 0..1')
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f'--min-confidence {self.min_confidence} is outside 0..1')
 
 
 def parse_part(text: str | None) -> Part:
