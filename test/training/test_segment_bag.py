@@ -267,6 +267,9 @@ def test_a_frame_that_is_damaged_is_told_also_when_gone_on(
     assert ' 0 were there already' not in second
     assert second.splitlines()[1:] == first.splitlines()[1:]
     assert out.read_bytes() == whole
+    assert segment(tmp_path / 'drive', '-o', out) == 3
+    third = capsys.readouterr().out
+    assert '10 were there already' in third and '1 images could not be labelled when' in third
 
 
 def test_of_a_bag_that_is_cut_off_what_can_be_read_is_labelled(
@@ -313,6 +316,17 @@ def test_several_bags_become_bags_in_a_folder(
         assert counts[f'{CAMERA}/label'] == number + 1
 
 
+def test_two_bags_of_one_name_are_refused(
+    camera_bag: Callable[..., Path],
+    segment: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bags = [camera_bag(f'{place}/monday/drive', count=1) for place in 'ab']
+    assert segment(*bags, '-o', tmp_path / 'out') == 1
+    assert 'several recordings would become' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(('copy', 'count'), [('all', 2), ('none', 3), ('all', 6)])
 def test_parts_of_one_bag_are_together_the_whole(
     segment: Callable[..., int],
@@ -354,6 +368,12 @@ def test_what_is_done_is_left_alone_and_something_else_is_refused(
     assert out.stat().st_mtime_ns == before
     assert segment(bag, '-o', out, '--alpha', '0.2') == 1
     assert 'exists already, made with another output' in capsys.readouterr().err
+    file = bag / 'drive.mcap'
+    data = bytearray(file.read_bytes())
+    data[300] ^= 1
+    file.write_bytes(data)
+    assert segment(bag, '-o', out) == 1
+    assert 'made with another input' in capsys.readouterr().err
 
 
 def test_recordings_of_other_kinds(

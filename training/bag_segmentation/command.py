@@ -245,7 +245,7 @@ def _make(
         raise ValueError(f'{film} exists already; delete it or choose another --video')
     if is_done:
         display.say(f'{job.output} is there already')
-        tally.known += _count_labels(job)
+        _count_results(job, tally)
     elif not segment_bag(job, segmenter, tally, display, stop):
         return
     output.complete()
@@ -259,9 +259,18 @@ def _make(
         display.say(f'wrote {film}: {count} frames')
 
 
-def _count_labels(job: Job) -> int:
+def _count_results(job: Job, tally: Tally) -> None:
+    """Count what a finished file holds, and what it lacks as far as that can be told."""
     names = {job.topics.channels[made['label'] - 1].topic for made in job.topics.made.values()}
-    return sum(topic.count for topic in Bag(job.output).topics() if topic.name in names)
+    labels = sum(topic.count for topic in Bag(job.output).topics() if topic.name in names)
+    lacking = 0 if job.making.interval_ns else job.reading.count - labels
+    tally.known += labels
+    if lacking > 0:
+        tally.refused += lacking
+        tally.damage.append(
+            f'{job.reading.bag.path}: {lacking} images could not be labelled when {job.output} '
+            'was made; delete it and run again to see why'
+        )
 
 
 def _losses(job: Job) -> list[str]:

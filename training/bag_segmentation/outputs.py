@@ -77,6 +77,12 @@ def plan_outputs(
     Raises:
         ValueError: the output does not fit the recordings.
     """
+    twins = sorted({name for name in names if names.count(name) > 1})
+    if twins:
+        raise ValueError(
+            f'several recordings would become {output / twins[0]}; segment them in turn, to '
+            'different folders'
+        )
     if output.suffix == SUFFIX:
         if len(bags) > 1 or part.count > 1:
             many = f'{len(bags)} recordings' if len(bags) > 1 else 'parts of a recording'
