@@ -110,7 +110,7 @@ class ImageBagWriter:
             topic,
             COMPRESSED_IMAGE,
             stamp_ns,
-            header=self._header(stamp_ns),
+            header=self.header(stamp_ns),
             format=codec,
             data=np.frombuffer(data, np.uint8),
         )
@@ -122,7 +122,7 @@ class ImageBagWriter:
             topic,
             IMAGE,
             stamp_ns,
-            header=self._header(stamp_ns),
+            header=self.header(stamp_ns),
             height=height,
             width=width,
             encoding='rgb8',
@@ -153,7 +153,7 @@ class ImageBagWriter:
             topic,
             CAMERA_INFO,
             stamp_ns,
-            header=self._header(stamp_ns),
+            header=self.header(stamp_ns),
             width=size[0],
             height=size[1],
             distortion_model='plumb_bob',
@@ -175,7 +175,8 @@ class ImageBagWriter:
         data = self._store.serialize_cdr(self._store.types[msgtype](**fields), msgtype)
         self._writer.write(connection, record_ns, data)
 
-    def _header(self, stamp_ns: int) -> Any:
+    def header(self, stamp_ns: int) -> Any:
+        """A std_msgs/Header for `write`, of a stamp [ns]."""
         time = self._store.types['builtin_interfaces/msg/Time']
         seconds, nanoseconds = divmod(stamp_ns, _SECOND_NS)
         return self._store.types['std_msgs/msg/Header'](

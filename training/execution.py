@@ -5,9 +5,8 @@ None of it changes weights, their names or what is saved, so a run can go on wit
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,6 @@ from hrda_core.hrda import HRDA
 if TYPE_CHECKING:
     from training.config import LoopSettings
     from training.methods import Method
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Names of glibc's settings, from malloc.h."""
 
 
 def prepare(method: Method, settings: LoopSettings) -> None:
@@ -53,20 +49,6 @@ def set_tf32(allowed: bool) -> None:
     """Whether float32 products and convolutions on a GPU may round their inputs to TF32."""
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed
-
-
-def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next step, where it is glibc.
-
-    It would give large blocks back to the system, which then hands out empty pages one by one: on
-    a CPU a tenth of a step. The process stays as large as it was at its largest.
-    """
-    # A negative threshold switches the giving back off; 0 blocks come from outside the heap.
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def _networks(method: Method) -> list[nn.Module]:

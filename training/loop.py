@@ -22,8 +22,9 @@ from hrda_core.checkpoints import CheckpointError, read_metadata, save_model
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import is_out_of_memory, without_autocast
 from training.config import LoopSettings, TrainSettings, to_dict
-from training.execution import keep_freed_memory, prepare, set_tf32
+from training.execution import prepare, set_tf32
 from training.fit import OutOfMemory, advice
+from training.freed_memory import keep_freed_memory
 from training.launch import Workplace
 from training.methods import Method
 from training.optimiser import build_optimiser, rate_factor, set_learning_rate

@@ -194,7 +194,7 @@ def test_a_header_without_stamp_falls_back_to_the_record_time(tmp_path, jpeg):
     with ImageBagWriter(tmp_path / 'drive') as bag:
         bag.write_compressed(COMPRESSED, 0, jpeg(0))
         connection = bag._connections[COMPRESSED]
-        fields = {'header': bag._header(0), 'format': 'jpeg', 'data': np.frombuffer(jpeg(1), 'u1')}
+        fields = {'header': bag.header(0), 'format': 'jpeg', 'data': np.frombuffer(jpeg(1), 'u1')}
         bag.write(COMPRESSED, connection.msgtype, 5 * SECOND_NS + 7, **fields)
     extract(tmp_path / 'drive', '-o', tmp_path / 'out')
     assert f'{FOLDER}/5_000000007.jpg' in tree(tmp_path / 'out')
@@ -212,7 +212,7 @@ def raw_bag(path, rgb, **changes):
     height, width, _ = rgb.shape
     with ImageBagWriter(path) as bag:
         fields = {
-            'header': bag._header(SECOND_NS),
+            'header': bag.header(SECOND_NS),
             'height': height,
             'width': width,
             'encoding': 'bgr8',
@@ -292,7 +292,7 @@ def test_depth_beside_the_camera_does_not_ask_for_a_choice(tmp_path, jpeg):
     bag_path = tmp_path / 'drive'
     with ImageBagWriter(bag_path) as bag:
         bag.write_compressed('/cam/compressed', SECOND_NS, jpeg(0))
-        depth = {'header': bag._header(1), 'format': '16UC1; compressedDepth png'}
+        depth = {'header': bag.header(1), 'format': '16UC1; compressedDepth png'}
         data = np.zeros(9, np.uint8)
         kind = 'sensor_msgs/msg/CompressedImage'
         bag.write('/depth/compressedDepth', kind, SECOND_NS, **depth, data=data)
@@ -302,7 +302,7 @@ def test_depth_beside_the_camera_does_not_ask_for_a_choice(tmp_path, jpeg):
 
 def test_video_is_refused_with_a_remedy(tmp_path, capsys):
     with ImageBagWriter(tmp_path / 'drive') as bag:
-        fields = {'header': bag._header(1), 'format': 'h264', 'data': np.zeros(9, np.uint8)}
+        fields = {'header': bag.header(1), 'format': 'h264', 'data': np.zeros(9, np.uint8)}
         bag.write('/cam', 'sensor_msgs/msg/CompressedImage', SECOND_NS, **fields)
     assert extract(tmp_path / 'drive', '-o', tmp_path / 'out') == 1
     assert 'republish' in capsys.readouterr().err
@@ -347,7 +347,7 @@ def test_a_corrupt_jpeg_does_not_become_an_image(tmp_path, jpeg):
     with ImageBagWriter(tmp_path / 'drive') as bag:
         bag.write_compressed(COMPRESSED, SECOND_NS, jpeg(0))
         cut = np.frombuffer(jpeg(1)[:-50], np.uint8)
-        fields = {'header': bag._header(2 * SECOND_NS), 'format': 'jpeg', 'data': cut}
+        fields = {'header': bag.header(2 * SECOND_NS), 'format': 'jpeg', 'data': cut}
         bag.write(COMPRESSED, 'sensor_msgs/msg/CompressedImage', 2 * SECOND_NS, **fields)
     out = tmp_path / 'out'
     for _ in range(2):

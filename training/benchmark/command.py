@@ -4,6 +4,7 @@ Usage: hrda bench train [--encoder=mit_b5] [--context=1024] [--detail=512] [--pr
        hrda bench inference [--checkpoint X.safetensors] [--size=1920x1080] [--json FILE]
        hrda bench models [--encoders mit_b0 tiny_vit_5m_224] [--size=1280x720] [--csv FILE]
        hrda bench anytime X.safetensors --images DIR [--labels DIR] [-o FOLDER]
+       hrda bench bags [--size=1920x1080] [--frames=300] [--json FILE]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ BENCHMARKS = {
     'inference': 'training.benchmark.inference',
     'models': 'training.benchmark.models',
     'anytime': 'training.benchmark.anytime',
+    'bags': 'training.benchmark.bags',
 }
 """What can be measured -> module with `add_arguments` and `run`, which is its help as well."""
 

@@ -20,7 +20,7 @@ from training.assembly import Parts
 from training.benchmark.contenders import Contender, Requests
 from training.benchmark.published_step import PublishedStep
 from training.config import TrainSettings
-from training.execution import keep_freed_memory
+from training.freed_memory import keep_freed_memory
 from training.launch import lone_workplace
 from training.methods.self_training import SelfTraining
 from training.progress import PlainDisplay

@@ -115,7 +115,11 @@ def _opened(part: DriveTopic, settings: ExtractionSettings, info: Any | None) ->
         return
     folder = part.folder(settings.root)
     with open_manifest(folder, settings.recorded()) as manifest:
-        yield FolderOutput(folder, manifest, maker, settings.picture, info)
+        output = FolderOutput(folder, manifest, maker, settings.picture, info)
+        try:
+            yield output
+        finally:
+            output.close()
 
 
 class _Run:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from hrda_core.image_codec import ImageDecodeError, check_format, decode_bytes, decode_image
 from hrda_core.image_headers import ImageHeader, inspect_image
-from training.bags import RawMessage, decode_message
+from training.bags import RawMessage
 from training.extraction.figures import FrameFigures, half_grey, measure_grey
+from training.image_message import read_image_message
 
 Uint8Array = npt.NDArray[np.uint8]
 
@@ -32,7 +33,7 @@ class Frame:
     """
 
     def __init__(self, message: RawMessage) -> None:
-        self._image = decode_message(message)
+        self._image = read_image_message(message)
         self.frame_id = str(self._image.header.frame_id)
         self._compressed = hasattr(self._image, 'format')
         self.encoding = str(self._image.format if self._compressed else self._image.encoding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from training.camera_info import FILE_NAME as CAMERA_INFO_FILE
 from training.camera_info import calibration_yaml
 from training.extraction.frame import Frame
 from training.extraction.geometry import Size, read_mask
-from training.extraction.pictures import PictureMaker
+from training.extraction.pictures import Picture, PictureMaker
 from training.extraction.settings import PictureSettings
 from training.frame_masks import MASK_FILE
 from training.frame_writer import FrameWriter, write_whole
@@ -31,16 +32,23 @@ class Output(Protocol):
         ...
 
     def keep(self, frame: Frame, record: FrameRecord) -> None:
-        """Take a frame; errors as of `PictureMaker.make`."""
+        """Take a frame; errors as of `PictureMaker.prepare`."""
         ...
 
     def refuse(self, record: FrameRecord) -> None:
         """Note a frame that is not kept."""
         ...
 
+    def close(self) -> None:
+        """Finish what was begun."""
+        ...
+
 
 class FolderOutput:
     """Images, mask, calibration and manifest in a folder.
+
+    While one frame is encoded in a thread, the next is read and decoded; lines and files come in
+    the order of the frames all the same.
 
     Args:
         folder: DRIVE/TOPIC below the output folder.
@@ -65,6 +73,9 @@ class FolderOutput:
         self._settings = settings
         self._info = info
         self._sizes: set[Size] = set()
+        self._encoder = ThreadPoolExecutor(1)
+        self._encoding: tuple[Future[Picture], FrameRecord] | None = None
+        self._refused: list[FrameRecord] = []
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame."""
@@ -76,16 +87,38 @@ class FolderOutput:
 
     def keep(self, frame: Frame, record: FrameRecord) -> None:
         """Write a frame; before the first one of a size, what goes with all of them."""
-        picture = self._maker.make(frame)
+        made = self._maker.prepare(frame)
         if frame.size not in self._sizes:
             self._write_mask(frame.size)
             self._write_calibration(frame.size)
             self._sizes.add(frame.size)
-        self._writer.store(picture, record)
+        self._finish()
+        if isinstance(made, Picture):
+            self._writer.store(made, record)
+        else:
+            self._encoding = (self._encoder.submit(self._maker.encode, made), record)
 
     def refuse(self, record: FrameRecord) -> None:
-        """Note a frame that is not kept."""
-        self._manifest.append(record)
+        """Note a frame that is not kept, behind the one that is being encoded."""
+        self._refused.append(record)
+        if self._encoding is None or self._encoding[0].done():
+            self._finish()
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        try:
+            self._finish()
+        finally:
+            self._encoder.shutdown()
+
+    def _finish(self) -> None:
+        """Write the frame that was being encoded, and the lines behind it."""
+        if self._encoding is not None:
+            (encoding, record), self._encoding = self._encoding, None
+            self._writer.store(encoding.result(), record)
+        for refused in self._refused:
+            self._manifest.append(refused)
+        self._refused.clear()
 
     def _write_mask(self, size: Size) -> None:
         if self._settings.mask is None and not self._settings.undistort:
@@ -124,4 +157,7 @@ class NoOutput:
         """Nothing."""
 
     def refuse(self, record: FrameRecord) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
         """Nothing."""

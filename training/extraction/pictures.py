@@ -14,7 +14,10 @@ from training.extraction.frame import Frame
 from training.extraction.geometry import Geometry, Size
 from training.extraction.settings import ImageFormat, PictureSettings
 
+Uint8Array = npt.NDArray[np.uint8]
 JPEG_QUALITY = 95
+JPEG_SIDE = 65500
+"""Most columns and rows of a JPEG file."""
 PNG_LEVEL = 1  # higher levels cost far more time than they save space
 
 
@@ -57,11 +60,14 @@ class PictureMaker:
             self._geometries[size] = Geometry(self._settings, size, self._info)
         return self._geometries[size]
 
-    def make(self, frame: Frame) -> Picture:
-        """Make the file of a frame.
+    def prepare(self, frame: Frame) -> Picture | Uint8Array:
+        """Copy the file of a frame, or do all that is to be done to its pixels.
+
+        Returns:
+            A picture, or uint8 (H, W, 3) RGB that is still to be encoded.
 
         Raises:
-            ImageDecodeError: the frame cannot be decoded or stored.
+            ImageDecodeError: the frame cannot be decoded, or is too large for a JPEG file.
             ValueError: the settings do not fit it, or it could not be made anonymous.
         """
         if self._settings.copies and frame.copyable:
@@ -73,14 +79,23 @@ class PictureMaker:
             rgb = self._anonymise(rgb)
         if self._settings.changes_geometry:
             rgb = self.geometry(frame.size).apply(rgb)
+        if self._settings.image_format == 'jpg' and max(rgb.shape[:2]) > JPEG_SIDE:
+            raise ImageDecodeError(
+                f'an image of {rgb.shape[1]}x{rgb.shape[0]} px is larger than a JPEG file can be '
+                f'({JPEG_SIDE} columns and rows); use --format png'
+            )
+        return rgb
+
+    def encode(self, rgb: Uint8Array) -> Picture:
+        """Encode what `prepare` gave."""
         return encode(rgb, self._settings.image_format)
 
 
-def encode(rgb: npt.NDArray[np.uint8], image_format: ImageFormat) -> Picture:
+def encode(rgb: Uint8Array, image_format: ImageFormat) -> Picture:
     """Encode uint8 (H, W, 3) RGB.
 
     Raises:
-        ImageDecodeError: the format does not take an image of this size.
+        ImageDecodeError: OpenCV cannot.
     """
     suffix = f'.{image_format}'
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
@@ -89,10 +104,6 @@ def encode(rgb: npt.NDArray[np.uint8], image_format: ImageFormat) -> Picture:
         done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), chosen)
     except cv2.error as error:
         raise ImageDecodeError(f'OpenCV cannot write this image as {suffix}: {error}') from error
-    height, width = rgb.shape[:2]
     if not done:
-        raise ImageDecodeError(
-            f'an image of {width}x{height} pixels cannot be written as {suffix}; expected at '
-            'most 65500 columns and rows for jpg; use --format png'
-        )
-    return Picture(data.tobytes(), suffix, height, width)
+        raise ImageDecodeError(f'OpenCV cannot write this image as {suffix}')
+    return Picture(data.tobytes(), suffix, *rgb.shape[:2])

@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Event
 
 from training.extraction.drive import DriveTopic, Outcome, extract_topic
 from training.extraction.settings import ExtractionSettings
+from training.freed_memory import keep_freed_memory
 from training.progress import Display
 
 _REPORT_EVERY_S = 0.2
@@ -44,6 +45,7 @@ def extract_all(
     Raises:
         ValueError: as of `extract_topic`, or a process died.
     """
+    keep_freed_memory()
     progress = _Progress(display, sum(part.count for part in parts))
     # The longest first, so that no process is left alone with one at the end.
     order = sorted(range(len(parts)), key=lambda i: -parts[i].count)
@@ -147,6 +149,7 @@ class _Reporter:
 def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
     """Prepare a process: Ctrl-C reaches the first one, which asks the others to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     # Killed with the first process, so that nothing goes on writing behind its back (Linux).
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
