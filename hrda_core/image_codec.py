@@ -105,10 +105,11 @@ _REFUSED = {
     'ffmpeg': 'a video stream',
     'theora': 'a video stream',
 }
-_REPUBLISH = (
+REPUBLISH = (
     'its frames cannot be read one by one: republish it first, e.g. with '
     '`ros2 run image_transport republish`, and use the raw or jpeg topic'
 )
+"""What to do about video streams."""
 
 
 def decode_image(msg: ImageMessage) -> Rgb:
@@ -183,7 +184,7 @@ def check_format(text: str) -> None:
     """Raise ImageDecodeError when a CompressedImage `format` cannot hold a JPEG or PNG picture."""
     for word, reason in _REFUSED.items():
         if word in text.lower():
-            remedy = _REPUBLISH if reason == 'a video stream' else 'or decode it yourself'
+            remedy = REPUBLISH if reason == 'a video stream' else 'or decode it yourself'
             raise ImageDecodeError(
                 f"compressed format '{text}' ({word}) is not supported, {reason}; expected jpeg "
                 f'or png; {remedy}'

@@ -91,6 +91,7 @@ class Bag:
         self.name = _bag_name(self.path.resolve())
         self.damage: list[str] = []
         self.expected: dict[str, int] = {}
+        self._promised: list[Topic] = []
         self._topics: list[Topic] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._channels: dict[tuple[str, str], Channel] = {}
@@ -112,6 +113,9 @@ class Bag:
         return [_defined(self._channels.get(key, Channel(*key))) for key in keys]
 
     def _count(self) -> list[Topic]:
+        if self._promised and any(file.suffix == _PACKED_SUFFIX for file in self.files):
+            # Unpacking a whole recording only to count it would take as long as reading it.
+            return sorted(self._promised, key=lambda topic: topic.name)
         counts: dict[tuple[str, str], int] = {}
         for file in self.files:
             with self._open(file) as storage:
@@ -180,7 +184,9 @@ class Bag:
             information = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
             names = [Path(name).name for name in information['relative_file_paths']]
             for entry in information['topics_with_message_count']:
-                self.expected[entry['topic_metadata']['name']] = int(entry['message_count'])
+                about, count = entry['topic_metadata'], int(entry['message_count'])
+                self.expected[about['name']] = count
+                self._promised.append(Topic(about['name'], about['type'], count))
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
             self._tell([f'{path} is damaged ({type(error).__name__}); its files are read anyway'])
             return

@@ -89,6 +89,8 @@ def run(args: Any) -> int:
     outcomes: list[Outcome] = []
     with displayed() as display:
         topics = list_image_topics(bags)
+        for topic in topics:
+            display.say(str(topic))
         if topics:
             chosen = choose_topics(topics, args.topic or [], display.say)
             parts = drive_topics(bags, chosen)

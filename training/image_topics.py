@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
-from hrda_core.image_codec import ENCODINGS, ImageDecodeError, check_format
+from hrda_core.image_codec import ENCODINGS, REPUBLISH, ImageDecodeError, check_format
 from hrda_core.image_headers import inspect_image
 from training.bags import (
     COMPRESSED_IMAGE,
@@ -14,10 +14,17 @@ from training.bags import (
     Bag,
     BagDamageError,
     RawMessage,
+    Topic,
     decode_message,
 )
 
 _TWIN = '/compressed'
+_VIDEO_TYPES = (
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+    'foxglove_msgs/msg/CompressedVideo',
+    'theora_image_transport/msg/Packet',
+)
+"""Cameras, too, but their frames cannot be read one by one."""
 _FIRST_MESSAGES = 20
 """So many tell the rate of a topic."""
 
@@ -58,10 +65,11 @@ def list_image_topics(bags: Sequence[Bag]) -> list[ImageTopic]:
     looks: dict[str, tuple[str, str, str, str, float]] = {}
     for bag in bags:
         for topic in bag.topics():
-            if topic.msgtype in IMAGE_TYPES and topic.count:
-                counts[topic.name] = counts.get(topic.name, 0) + topic.count
-                if topic.name not in looks:
-                    looks[topic.name] = (topic.msgtype, *_first_look(bag, topic.name))
+            if topic.msgtype not in (*IMAGE_TYPES, *_VIDEO_TYPES) or not topic.count:
+                continue
+            counts[topic.name] = counts.get(topic.name, 0) + topic.count
+            if topic.name not in looks:
+                looks[topic.name] = (topic.msgtype, *_first_look(bag, topic))
         bag.drop_unpacked()
     return [
         ImageTopic(name, looks[name][0], counts[name], *looks[name][1:]) for name in sorted(counts)
@@ -122,12 +130,18 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     return cameras[0]
 
 
-def _first_look(bag: Bag, name: str) -> tuple[str, str, str, float]:
+def _first_look(bag: Bag, topic: Topic) -> tuple[str, str, str, float]:
     """Encoding, problem, size and rate of a topic, from its first messages."""
     times: list[int] = []
     look = ('', '', '')
-    for message in islice(bag.messages([name]), _FIRST_MESSAGES):
-        if not times:
+    for message in islice(bag.messages([topic.name]), _FIRST_MESSAGES):
+        if topic.msgtype in _VIDEO_TYPES:
+            look = (
+                'video',
+                f'messages of type {topic.msgtype} are a video stream; {REPUBLISH}',
+                '',
+            )
+        elif not times:
             look = _look_at(message)
         times.append(message.record_ns)
     gaps = sorted(b - a for a, b in pairwise(times))

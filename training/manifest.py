@@ -173,7 +173,7 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
     except (ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
     differ = [
-        f'{name} {noted.get(name)!r}, now {settings.get(name)!r}'
+        f'{name} {noted.get(name, "as by default")}, now {settings.get(name, "as by default")}'
         for name in sorted({*noted, *settings})
         if noted.get(name) != settings.get(name)
     ]

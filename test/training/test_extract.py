@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -306,6 +307,15 @@ def test_video_is_refused_with_a_remedy(tmp_path, capsys):
         bag.write('/cam', 'sensor_msgs/msg/CompressedImage', SECOND_NS, **fields)
     assert extract(tmp_path / 'drive', '-o', tmp_path / 'out') == 1
     assert 'republish' in capsys.readouterr().err
+
+
+def test_messages_of_video_types_are_refused_with_a_remedy(camera_bag, tmp_path, capsys):
+    path = camera_bag(count=2, storage='sqlite3')
+    with sqlite3.connect(path / 'drive.db3') as base:
+        base.execute("UPDATE topics SET type='foxglove_msgs/msg/CompressedVideo'")
+    base.close()
+    assert extract(path, '-o', tmp_path / 'out') == 1
+    assert 'CompressedVideo are a video stream; its frames' in capsys.readouterr().err
 
 
 def test_camera_info_is_written_beside_the_images(tmp_path, jpeg):

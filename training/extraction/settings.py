@@ -123,9 +123,13 @@ class ExtractionSettings:
     dry_run: bool = False
 
     def recorded(self) -> Mapping[str, Any]:
-        """What makes the frames of a folder what they are, as plain values for JSON."""
-        values = asdict(self.choice) | asdict(self.picture)
-        mask = self.picture.mask
-        digest = None if mask is None else hashlib.sha1(mask.read_bytes()).hexdigest()
-        plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-        return plain | {'mask': digest}
+        """What makes the frames of a folder what they are: all that is not as by default.
+
+        Plain values for JSON; a mask is known by its content.
+        """
+        given = asdict(self.choice) | asdict(self.picture)
+        usual = asdict(ChoiceSettings()) | asdict(PictureSettings())
+        values = {name: value for name, value in given.items() if value != usual[name]}
+        if self.picture.mask is not None:
+            values['mask'] = hashlib.sha1(self.picture.mask.read_bytes()).hexdigest()
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
