@@ -5,12 +5,27 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from training.extraction.pictures import Picture
 from training.manifest import FrameRecord, Manifest
-from training.whole_files import part_of
 
+_PART = '.part'
 _SECOND_NS = 1_000_000_000
+
+
+class StagedFrame(NamedTuple):
+    """An image file that is whole, but hidden until its turn comes.
+
+    Attributes:
+        part: the hidden file.
+        picture: what is in it.
+        sha1: of its bytes.
+    """
+
+    part: Path
+    picture: Picture
+    sha1: str
 
 
 class FrameWriter:
@@ -28,46 +43,62 @@ class FrameWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder = folder
         self._manifest = manifest
-        for part in folder.glob('.*.part'):
+        for part in folder.glob(f'.*{_PART}'):
             part.unlink()
 
-    def store(self, picture: Picture, record: FrameRecord) -> FrameRecord:
-        """Write a frame.
+    def stage(self, picture: Picture, number: int) -> StagedFrame:
+        """Write a hidden file; several threads may do so at once.
 
         Args:
-            picture: the bytes of its file.
-            record: what is known of it so far.
+            picture: the bytes of the file.
+            number: tells it from others that are not published yet.
 
-        Returns:
-            The record that was appended to the manifest.
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        part = self._folder / f'.{number}{_PART}'
+        sha1 = hashlib.sha1(picture.data, usedforsecurity=False).hexdigest()
+        try:
+            part.write_bytes(picture.data)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        return StagedFrame(part, picture, sha1)
+
+    def publish(self, staged: StagedFrame, record: FrameRecord) -> None:
+        """Give a staged frame its name and append its line to the manifest.
+
+        Args:
+            staged: the frame.
+            record: what is known of it so far.
 
         Raises:
             OSError: the folder cannot be written to.
         """
         record = replace(
             record,
-            height=picture.height,
-            width=picture.width,
-            sha1=hashlib.sha1(picture.data, usedforsecurity=False).hexdigest(),
-            file=self._place(picture, record.stamp_ns or record.record_ns),
+            height=staged.picture.height,
+            width=staged.picture.width,
+            sha1=staged.sha1,
+            file=self._place(staged, record.stamp_ns or record.record_ns),
             kept=True,
         )
         self._manifest.append(record)
-        return record
 
-    def _place(self, picture: Picture, time_ns: int) -> str:
-        """Write the file under the first name that is free, and give that."""
+    def _place(self, staged: StagedFrame, time_ns: int) -> str:
+        """Rename the file to the first name that is free, and give that."""
         seconds, nanoseconds = divmod(time_ns, _SECOND_NS)
         number = 1
         while True:
             suffix = f'_{number}' if number > 1 else ''
-            file = f'{seconds}_{nanoseconds:09d}{suffix}{picture.suffix}'
+            file = f'{seconds}_{nanoseconds:09d}{suffix}{staged.picture.suffix}'
+            path = self._folder / file
             if not self._manifest.has_file(file):
-                path = self._folder / file
                 if not path.exists():
-                    write_whole(path, picture.data)
+                    staged.part.replace(path)
                     return file
-                if path.read_bytes() == picture.data:
+                if path.read_bytes() == staged.picture.data:
+                    staged.part.unlink()
                     return file
             number += 1
         raise AssertionError('unreachable: the numbers do not end')
@@ -79,14 +110,3 @@ def topic_folder(topic: str) -> str:
     ROS forbids two underscores in a row in the names of topics, so no two topics meet.
     """
     return topic.strip('/').replace('/', '__') or 'root'
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it never exists in part under its name, nor stays in part at all."""
-    part = part_of(path)
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

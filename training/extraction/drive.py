@@ -67,7 +67,10 @@ class Outcome:
 
 
 def extract_topic(
-    part: DriveTopic, settings: ExtractionSettings, report: Callable[[int], None]
+    part: DriveTopic,
+    settings: ExtractionSettings,
+    report: Callable[[int], None],
+    helpers: int = 0,
 ) -> Outcome:
     """Extract, or on a dry run only count.
 
@@ -76,6 +79,7 @@ def extract_topic(
         settings: how, and where to.
         report: called with 1 for every frame that was dealt with and with 0 while looking
             ahead; what it raises ends the work.
+        helpers: threads that encode, hash and write beside this one.
 
     Raises:
         ValueError: the settings do not fit the recording or the folder, or the folder is in use.
@@ -84,7 +88,7 @@ def extract_topic(
     info = _camera_info(bag, part.info_topic)
     overview = look_over(bag, part.topic, settings.choice, lambda: report(0))
     chooser = FrameChooser(settings.choice, overview)
-    with _opened(part, settings, info) as output:
+    with _opened(part, settings, info, helpers) as output:
         run = _Run(part, settings, chooser, output)
         for message in bag.messages([part.topic]):
             run.take(message)
@@ -108,14 +112,16 @@ def _camera_info(bag: Bag, topic: str) -> Any | None:
 
 
 @contextmanager
-def _opened(part: DriveTopic, settings: ExtractionSettings, info: Any | None) -> Iterator[Output]:
+def _opened(
+    part: DriveTopic, settings: ExtractionSettings, info: Any | None, helpers: int
+) -> Iterator[Output]:
     maker = PictureMaker(settings.picture, info)
     if settings.dry_run:
         yield NoOutput()
         return
     folder = part.folder(settings.root)
     with open_manifest(folder, settings.recorded()) as manifest:
-        output = FolderOutput(folder, manifest, maker, settings.picture, info)
+        output = FolderOutput(folder, manifest, maker, settings.picture, info, helpers)
         try:
             yield output
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +15,12 @@ from training.camera_info import FILE_NAME as CAMERA_INFO_FILE
 from training.camera_info import calibration_yaml
 from training.extraction.frame import Frame
 from training.extraction.geometry import Size, read_mask
-from training.extraction.pictures import Picture, PictureMaker
+from training.extraction.pictures import Picture, PictureMaker, Uint8Array
 from training.extraction.settings import PictureSettings
 from training.frame_masks import MASK_FILE
-from training.frame_writer import FrameWriter, write_whole
+from training.frame_writer import FrameWriter, StagedFrame
 from training.manifest import FrameKey, FrameRecord, Manifest
+from training.whole_files import write_bytes
 
 
 class Output(Protocol):
@@ -47,8 +50,8 @@ class Output(Protocol):
 class FolderOutput:
     """Images, mask, calibration and manifest in a folder.
 
-    While one frame is encoded in a thread, the next is read and decoded; lines and files come in
-    the order of the frames all the same.
+    Where threads help, they encode, hash and write frames while the next ones are read; files and
+    lines get their names and places in the order of the frames all the same.
 
     Args:
         folder: DRIVE/TOPIC below the output folder.
@@ -56,6 +59,7 @@ class FolderOutput:
         maker: makes the images.
         settings: what is done to the images.
         info: CameraInfo of the recording, if it has one.
+        helpers: threads that help; 0 for none.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class FolderOutput:
         maker: PictureMaker,
         settings: PictureSettings,
         info: Any | None,
+        helpers: int,
     ) -> None:
         self._manifest = manifest
         self._folder = folder
@@ -73,9 +78,10 @@ class FolderOutput:
         self._settings = settings
         self._info = info
         self._sizes: set[Size] = set()
-        self._encoder = ThreadPoolExecutor(1)
-        self._encoding: tuple[Future[Picture], FrameRecord] | None = None
-        self._refused: list[FrameRecord] = []
+        self._helpers = ThreadPoolExecutor(helpers) if helpers else None
+        self._room = helpers + 1
+        self._numbers = itertools.count()
+        self._ahead: deque[tuple[Future[StagedFrame] | None, FrameRecord]] = deque()
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame."""
@@ -92,33 +98,49 @@ class FolderOutput:
             self._write_mask(frame.size)
             self._write_calibration(frame.size)
             self._sizes.add(frame.size)
-        self._finish()
-        if isinstance(made, Picture):
-            self._writer.store(made, record)
-        else:
-            self._encoding = (self._encoder.submit(self._maker.encode, made), record)
+        self._ahead.append((self._begin(made), record))
+        self._finish(self._room)
 
     def refuse(self, record: FrameRecord) -> None:
-        """Note a frame that is not kept, behind the one that is being encoded."""
-        self._refused.append(record)
-        if self._encoding is None or self._encoding[0].done():
-            self._finish()
+        """Note a frame that is not kept."""
+        self._ahead.append((None, record))
+        self._finish(self._room)
 
     def close(self) -> None:
         """Finish what was begun."""
         try:
-            self._finish()
+            self._finish(0)
         finally:
-            self._encoder.shutdown()
+            if self._helpers is not None:
+                self._helpers.shutdown()
 
-    def _finish(self) -> None:
-        """Write the frame that was being encoded, and the lines behind it."""
-        if self._encoding is not None:
-            (encoding, record), self._encoding = self._encoding, None
-            self._writer.store(encoding.result(), record)
-        for refused in self._refused:
-            self._manifest.append(refused)
-        self._refused.clear()
+    def _begin(self, made: Picture | Uint8Array) -> Future[StagedFrame]:
+        """Encode, hash and write a frame, in a thread if there is one."""
+        number = next(self._numbers)
+        if self._helpers is not None:
+            return self._helpers.submit(self._stage, made, number)
+        done: Future[StagedFrame] = Future()
+        done.set_result(self._stage(made, number))
+        return done
+
+    def _stage(self, made: Picture | Uint8Array, number: int) -> StagedFrame:
+        picture = made if isinstance(made, Picture) else self._maker.encode(made)
+        return self._writer.stage(picture, number)
+
+    def _finish(self, room: int) -> None:
+        """Publish what is done, and wait until no more than `room` frames are not."""
+        while self._ahead:
+            staged, record = self._ahead[0]
+            if staged is not None and not staged.done() and self._begun() <= room:
+                return
+            self._ahead.popleft()
+            if staged is None:
+                self._manifest.append(record)
+            else:
+                self._writer.publish(staged.result(), record)
+
+    def _begun(self) -> int:
+        return sum(staged is not None for staged, _ in self._ahead)
 
     def _write_mask(self, size: Size) -> None:
         if self._settings.mask is None and not self._settings.undistort:
@@ -131,7 +153,7 @@ class FolderOutput:
             raise ValueError(f'--mask {mask} leaves nothing of the frames; white is what to use')
         if not path.exists() and not valid.all():
             _, data = cv2.imencode('.png', valid * np.uint8(255))
-            write_whole(path, data.tobytes())
+            write_bytes(path, data.tobytes())
 
     def _write_calibration(self, size: Size) -> None:
         path = self._folder / CAMERA_INFO_FILE
@@ -140,7 +162,7 @@ class FolderOutput:
         info = self._info
         if self._settings.changes_geometry:
             info = self._maker.geometry(size).calibration(info)
-        write_whole(path, calibration_yaml(info, self._folder.name).encode())
+        write_bytes(path, calibration_yaml(info, self._folder.name).encode())
 
 
 class NoOutput:

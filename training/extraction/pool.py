@@ -14,6 +14,8 @@ from contextlib import suppress
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 
+import cv2
+
 from training.extraction.drive import DriveTopic, Outcome, extract_topic
 from training.extraction.settings import ExtractionSettings
 from training.freed_memory import keep_freed_memory
@@ -21,6 +23,7 @@ from training.progress import Display
 
 _REPORT_EVERY_S = 0.2
 _SAY_EVERY_S = 10.0
+_HELPERS = 2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -49,11 +52,18 @@ def extract_all(
     progress = _Progress(display, sum(part.count for part in parts))
     # The longest first, so that no process is left alone with one at the end.
     order = sorted(range(len(parts)), key=lambda i: -parts[i].count)
-    if min(processes, len(parts)) > 1:
-        done = _in_processes([parts[i] for i in order], settings, processes, progress)
+    processes = min(processes, len(parts))
+    helpers = helper_threads(processes)
+    if processes > 1:
+        done = _in_processes([parts[i] for i in order], settings, processes, helpers, progress)
     else:
-        done = [extract_topic(parts[i], settings, progress.add) for i in order]
+        done = [extract_topic(parts[i], settings, progress.add, helpers) for i in order]
     return [outcome for _, outcome in sorted(zip(order, done, strict=True), key=lambda x: x[0])]
+
+
+def helper_threads(processes: int) -> int:
+    """Threads that pay beside so many processes: none where they have no cores to run on."""
+    return _HELPERS if len(os.sched_getaffinity(0)) >= 2 * processes else 0
 
 
 class _Progress:
@@ -89,14 +99,13 @@ def _in_processes(
     parts: Sequence[DriveTopic],
     settings: ExtractionSettings,
     processes: int,
+    helpers: int,
     progress: _Progress,
 ) -> list[Outcome]:
     context = multiprocessing.get_context('spawn')
     stop, seen = context.Event(), context.SimpleQueue()
-    pool = ProcessPoolExecutor(
-        min(processes, len(parts)), context, _enter, (stop, seen, os.getpid())
-    )
-    futures = [pool.submit(_work, part, settings) for part in parts]
+    pool = ProcessPoolExecutor(processes, context, _enter, (stop, seen, os.getpid()))
+    futures = [pool.submit(_work, part, settings, helpers) for part in parts]
     try:
         _follow(futures, seen, progress)
         return [future.result() for future in futures]
@@ -150,6 +159,7 @@ def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
     """Prepare a process: Ctrl-C reaches the first one, which asks the others to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     keep_freed_memory()
+    cv2.setNumThreads(1)
     # Killed with the first process, so that nothing goes on writing behind its back (Linux).
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -158,8 +168,8 @@ def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
     _Reporter.stop, _Reporter.seen = stop, seen
 
 
-def _work(part: DriveTopic, settings: ExtractionSettings) -> Outcome:
+def _work(part: DriveTopic, settings: ExtractionSettings, helpers: int) -> Outcome:
     reporter = _Reporter()
-    outcome = extract_topic(part, settings, reporter.add)
+    outcome = extract_topic(part, settings, reporter.add, helpers)
     reporter.tell()
     return outcome

@@ -50,8 +50,8 @@ def assign_splits(
     known = read_splits(root)
     new = sorted(set(drives) - set(known), key=lambda drive: _drawn(seed, drive))
     total = len(known) + len(new)
-    shares = {TRAIN: 1 - val - test, VAL: val, TEST: test}
-    wanted = {part: max(1.0, share * total) for part, share in shares.items() if share > 0}
+    held = {part: max(1, round(s * total)) for part, s in ((VAL, val), (TEST, test)) if s > 0}
+    wanted = {TRAIN: max(1, total - sum(held.values())), **held}
     counts = Counter(known.values())
     for drive in new:
         # max takes the first of equals, so that one drive alone is for training.
