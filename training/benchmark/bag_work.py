@@ -47,7 +47,7 @@ def read_plainly(path: Path, topic: str, write: bool, requests: Requests) -> Non
         write: put the bytes of every message into a file of its own, too.
         requests: each is answered with a `Pass`.
     """
-    _answer(lambda folder: _plain_loop(path, topic, folder if write else None), requests)
+    _answer(lambda folder, _: _plain_loop(path, topic, folder if write else None), requests)
 
 
 def _plain_loop(path: Path, topic: str, folder: Path | None) -> int:
@@ -71,15 +71,15 @@ def extract(path: Path, topic: str, every_ns: int, requests: Requests) -> None:
         path: the recording.
         topic: of its images.
         every_ns: see `ChoiceSettings`.
-        requests: each is answered with a `Pass`.
+        requests: each a number of helper threads, answered with a `Pass`.
     """
     keep_freed_memory()
 
-    def work(folder: Path) -> int:
+    def work(folder: Path, helpers: int) -> int:
         choice = ChoiceSettings(every_ns=every_ns)
         settings = ExtractionSettings(folder, choice, PictureSettings())
         part = DriveTopic(path, 'drive', topic, 0)
-        return extract_topic(part, settings, _ignore).counts.total()
+        return extract_topic(part, settings, _ignore, helpers).counts.total()
 
     _answer(work, requests)
 
@@ -89,7 +89,7 @@ def encode_only(size: Size, frames: int, requests: Requests) -> None:
     keep_freed_memory()
     bgr = [cv2.cvtColor(made_up_image(n, size), cv2.COLOR_RGB2BGR) for n in range(4)]
 
-    def work(_folder: Path) -> int:
+    def work(_folder: Path, _helpers: int) -> int:
         for number in range(frames):
             cv2.imencode('.jpg', bgr[number % 4], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return frames
@@ -97,13 +97,13 @@ def encode_only(size: Size, frames: int, requests: Requests) -> None:
     _answer(work, requests)
 
 
-def _answer(work: Callable[[Path], int], requests: Requests) -> None:
+def _answer(work: Callable[[Path, int], int], requests: Requests) -> None:
     """Time `work` at every request, in a folder that is empty and then thrown away."""
     cv2.setNumThreads(1)
-    for _ in requests:
+    for request in requests:
         with TemporaryDirectory(prefix='hrda_bench_bags_') as folder:
             start = time.perf_counter()
-            frames = work(Path(folder))
+            frames = work(Path(folder), request)
             requests.answer(Pass(frames, time.perf_counter() - start))
 
 

@@ -31,6 +31,7 @@ from training.benchmark.bag_work import Pass, encode_only, extract, read_plainly
 from training.benchmark.contenders import Contender, Work
 from training.benchmark.inference import parse_wxh
 from training.benchmark.report import WIDTH, markdown_table, plain_figure, write_figures
+from training.extraction.pool import helper_threads
 
 REMEDY = 'take a smaller --size or fewer --frames, or give a larger TMPDIR'
 SECOND_NS = 1_000_000_000
@@ -92,7 +93,8 @@ def run(args: Namespace) -> int:
         memory = {frames: peak_bytes(root, size, frames) for frames in (SHORT, LONG)}
     console.print(
         f'{args.size}, JPEG frames of {bytes_per_frame / 1e3:.0f} kB, raw ones bgr8, mcap without '
-        f'compression, files in the cache; median of {args.rounds} rounds, frames/s'
+        f'compression, files in the cache; {helper_threads(1)} helper threads for one process, '
+        f'{helper_threads(2)} for each of two; median of {args.rounds} rounds'
     )
     _print(comparisons, memory, console)
     if args.json:
@@ -117,12 +119,13 @@ def compare(root: Path, size: Size, raw_frames: int, rounds: int) -> list[Compar
         'every raw': partial(extract, raw, RAW_TOPIC, SECOND_NS),
     }
     contenders = {name: _start(name, work) for name, work in works.items()}
-    rates: dict[str, list[float]] = {name: [] for name in (*works, 'two')}
+    rates: dict[str, list[float]] = {name: [] for name in (*works, 'alone', 'two')}
     for number in range(rounds + 1):
         # The first round, in which imports and caches settle, is not counted.
         into = rates if number else {name: [] for name in rates}
         for name, contender in contenders.items():
-            into[name].append(contender.ask('', Pass).rate)
+            into[name].append(contender.ask(helper_threads(1), Pass).rate)
+        into['alone'].append(contenders['jpeg'].ask(0, Pass).rate)
         into['two'].append(_rate_of_both(contenders['jpeg'], contenders['copy']))
     for contender in contenders.values():
         contender.end()
@@ -130,15 +133,19 @@ def compare(root: Path, size: Size, raw_frames: int, rounds: int) -> list[Compar
 
 
 def _comparisons(rates: dict[str, list[float]]) -> list[Comparison]:
+    writing, reading = "rosbags' loop, writing each frame", "rosbags' loop, reading only"
     every = f'--every 1s of {RATE_HZ} Hz'
     rows = [
-        ('JPEG, copied', "rosbags' loop, writing each frame", 'write', 'jpeg', 0.9),
-        ('JPEG, copied', "rosbags' loop, reading only", 'read', 'jpeg', None),
-        ('JPEG, copied, 2 processes', 'one process', 'jpeg', 'two', 1.6),
+        ('JPEG, copied', writing, 'write', 'jpeg', 0.9),
+        ('JPEG, copied', reading, 'read', 'jpeg', None),
+        ('JPEG, copied, no helper threads', writing, 'write', 'alone', None),
+        ('JPEG, copied, 2 processes', 'one without helper threads', 'alone', 'two', 1.6),
+        ('JPEG, copied, 2 processes', 'one', 'jpeg', 'two', None),
         ('raw to JPEG', 'the encoder alone', 'encode', 'raw', 0.85),
+        (f'raw, {every}', 'extracting all', 'raw', 'every raw', 8.0),
         (f'JPEG, {every}', 'extracting all', 'jpeg', 'every', 8.0),
-        (f'JPEG, {every}', "rosbags' loop, writing each frame", 'write', 'every', None),
-        (f'raw, {every}', "rosbags' loop, reading only", 'read raw', 'every raw', 8.0),
+        (f'JPEG, {every}', writing, 'write', 'every', None),
+        (f'raw, {every}', reading, 'read raw', 'every raw', None),
     ]
     return [
         Comparison(what, base, rates[first], rates[second], wanted)
@@ -154,7 +161,7 @@ def peak_bytes(root: Path, size: Size, frames: int) -> int:
     path = root / f'long_{frames}'
     write_jpegs(path, size, frames)
     contender = _start(f'{frames} frames', partial(extract, path, JPEG_TOPIC, 0))
-    contender.ask('', Pass)
+    contender.ask(helper_threads(1), Pass)
     return contender.end().peak.used
 
 
@@ -165,7 +172,8 @@ def _start(name: str, work: Work) -> Contender:
 def _rate_of_both(first: Contender, second: Contender) -> float:
     with ThreadPoolExecutor(2) as pool:
         start = perf_counter()
-        passes = list(pool.map(lambda contender: contender.ask('', Pass), (first, second)))
+        helpers = helper_threads(2)
+        passes = list(pool.map(lambda each: each.ask(helpers, Pass), (first, second)))
         return sum(each.frames for each in passes) / (perf_counter() - start)
 
 
