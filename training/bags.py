@@ -112,10 +112,13 @@ class Bag:
         keys = [(topic.name, topic.msgtype) for topic in self.topics()]
         return [_defined(self._channels.get(key, Channel(*key))) for key in keys]
 
-    def _count(self) -> list[Topic]:
+    def promised_topics(self) -> list[Topic]:
+        """The topics as metadata.yaml lists them, if finding out would mean to unpack files."""
         if self._promised and any(file.suffix == _PACKED_SUFFIX for file in self.files):
-            # Unpacking a whole recording only to count it would take as long as reading it.
             return sorted(self._promised, key=lambda topic: topic.name)
+        return self.topics()
+
+    def _count(self) -> list[Topic]:
         counts: dict[tuple[str, str], int] = {}
         for file in self.files:
             with self._open(file) as storage:

@@ -117,8 +117,9 @@ def drive_topics(bags: Sequence[Bag], chosen: Sequence[ImageTopic]) -> list[Driv
     """What there is to extract: the chosen topics of every bag that has them."""
     parts = []
     for bag, drive in zip(bags, drive_names(bags), strict=True):
-        counts = {topic.name: topic.count for topic in bag.topics()}
-        infos = {t.name for t in bag.topics() if t.msgtype == CAMERA_INFO and t.count}
+        topics = bag.promised_topics()
+        counts = {topic.name: topic.count for topic in topics}
+        infos = {t.name for t in topics if t.msgtype == CAMERA_INFO and t.count}
         for topic in chosen:
             if counts.get(topic.name):
                 beside = [name for name in info_topics(topic.name) if name in infos]

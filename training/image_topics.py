@@ -64,7 +64,7 @@ def list_image_topics(bags: Sequence[Bag]) -> list[ImageTopic]:
     counts: dict[str, int] = {}
     looks: dict[str, tuple[str, str, str, str, float]] = {}
     for bag in bags:
-        for topic in bag.topics():
+        for topic in bag.promised_topics():
             if topic.msgtype not in (*IMAGE_TYPES, *_VIDEO_TYPES) or not topic.count:
                 continue
             counts[topic.name] = counts.get(topic.name, 0) + topic.count
