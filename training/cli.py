@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 COMMANDS = {
-    'extract': ('training.extract', 'take images out of rosbag2 bags'),
+    'extract': ('training.extract', 'take images out of ROS bags, to train on'),
     'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
     'segment-bag': (
         'training.bag_segmentation.command',

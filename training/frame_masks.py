@@ -8,12 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.image_files import Uint8Array, read_image
+from training.image_files import EXTRACTED, Uint8Array, read_image
+from training.manifest import SETTINGS_FILE
 
-MASK_FILE = 'mask.png'
-SHEET_FILE = 'contact_sheet.jpg'
-NOT_FRAMES = frozenset({MASK_FILE, SHEET_FILE})
-"""Pictures that `hrda extract` writes beside the frames."""
+MASK_FILE = EXTRACTED[SETTINGS_FILE]
 
 
 def frame_mask(image: Path, size: tuple[int, int]) -> Uint8Array | None:

@@ -16,7 +16,6 @@ from training.data_kinds import Layout, Split
 from training.data_settings import LabelFileSettings, TargetSettings
 from training.extraction.splits import FILE_NAME as SPLITS_FILE
 from training.extraction.splits import read_splits
-from training.frame_masks import NOT_FRAMES
 from training.image_files import exclude_images, image_size, list_images, read_image
 from training.label_maps.choice import choose_codec
 from training.label_maps.codecs import LabelCodec
@@ -155,7 +154,6 @@ def _list_images(
             skip_suffix,
             suffix=layout.image_suffix,
             skip_folder=place.labels,
-            skip_names=NOT_FRAMES if settings.kind == 'bag_images' else (),
         )
     }
     images = list(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -19,6 +19,8 @@ from hrda_core.image_headers import inspect_image
 
 Uint8Array = npt.NDArray[np.uint8]
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
+EXTRACTED = {'extraction.json': 'mask.png', 'splits.json': 'contact_sheet.jpg'}
+"""Files that `hrda extract` writes → the pictures beside them that are no frames."""
 _TAIL = 4096
 _ENDS = {b'\xff\xd8\xff': b'\xff\xd9', b'\x89PN': b'IEND\xaeB`\x82'}
 """First bytes of JPEG and PNG files → the marker at their end."""
@@ -31,9 +33,10 @@ def list_images(
     *,
     suffix: str = '',
     skip_folder: Path | None = None,
-    skip_names: Collection[str] = (),
 ) -> list[Path]:
     """All images below a folder, sorted; hidden files and folders are left out.
+
+    So are the pictures that `hrda extract` writes beside frames: mask and contact sheet.
 
     Args:
         folder: searched recursively for .jpg, .jpeg and .png.
@@ -41,7 +44,6 @@ def list_images(
         skip_suffix: leave out .png files whose name ends so (labels among the images).
         suffix: leave out files whose name, without .jpg or .png, does not end so.
         skip_folder: a folder, and all below it, that is left out.
-        skip_names: names of files that are left out.
 
     Raises:
         ValueError: the folder is missing or holds no image.
@@ -55,12 +57,13 @@ def list_images(
             for name in folders
             if not name.startswith('.') and Path(directory, name) != skip_folder
         )
+        beside = {picture for file, picture in EXTRACTED.items() if file in files}
         found += [
             Path(directory, name)
             for name in files
             if name.lower().endswith(IMAGE_SUFFIXES)
             and not name.startswith('.')
-            and name not in skip_names
+            and name not in beside
         ]
     if skip_suffix:
         found = [path for path in found if not path.name.endswith(f'{skip_suffix}.png')]

@@ -20,7 +20,7 @@ from typing import IO, Any
 from training.whole_files import write_text
 
 FILE_NAME = 'manifest.jsonl'
-SETTINGS_NAME = 'extraction.json'
+SETTINGS_FILE = 'extraction.json'
 DAMAGED = 'damaged'
 """Reason of frames that could not be read or decoded."""
 _PATIENCE_S = 2.0
@@ -145,7 +145,7 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
     path = folder / FILE_NAME
     with path.open('ab') as file:
         _lock(file, folder)
-        _compare_settings(folder / SETTINGS_NAME, dict(settings))
+        _compare_settings(folder / SETTINGS_FILE, dict(settings))
         yield Manifest(path, file)
 
 
@@ -184,18 +184,19 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def read_records(path: Path) -> list[FrameRecord]:
+def read_records(path: Path) -> Iterator[FrameRecord]:
     """The frames of a manifest, without what an interrupted run left of a last line.
 
     Raises:
         ValueError: a line is no frame record.
     """
-    data = path.read_bytes()
-    whole = data[: data.rfind(b'\n') + 1]
-    return [_parse(path, n, line) for n, line in enumerate(whole.splitlines(), 1) if line]
+    with path.open('rb') as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b'\n') and line.strip():
+                yield _parse(path, number, line)
 
 
-def _mended(path: Path) -> list[FrameRecord]:
+def _mended(path: Path) -> Iterator[FrameRecord]:
     """The frames of a manifest, from which half a last line is cut off."""
     data = path.read_bytes()
     whole = data.rfind(b'\n') + 1

@@ -121,6 +121,14 @@ def test_a_missing_part_of_a_bag_is_told(camera_bag):
     assert 'lost.mcap' in bag.damage[0]
 
 
+def test_a_compressed_bag_is_counted_without_unpacking_it(camera_bag):
+    path = camera_bag(count=4, compression='file')
+    (path / 'drive.mcap.zstd').write_bytes(b'')
+    bag = Bag(path)
+    assert [(topic.name, topic.count) for topic in bag.promised_topics()] == [(TOPIC, 4)]
+    assert bag.damage == []
+
+
 def test_a_folder_of_bags_stands_for_all_of_them(camera_bag, tmp_path):
     camera_bag('season/a', count=1)
     camera_bag('season/b', count=1)

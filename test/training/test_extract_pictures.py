@@ -23,6 +23,7 @@ from training.doctor.scale import report_masks
 from training.extraction.geometry import Geometry
 from training.extraction.settings import PictureSettings
 from training.frames import target_images
+from training.image_files import list_images
 
 SECOND_NS = 1_000_000_000
 FOLDER = 'drive/cam'
@@ -157,6 +158,7 @@ def test_the_mask_reaches_training_without_another_step(bag, mask, tmp_path):
     assert [path.name for path in target_images(target)] == [
         '1_000000000.jpg', '1_000000001.jpg', '1_000000002.jpg',
     ]  # fmt: skip
+    assert len(list_images(out, '')) == 3
     sample = TargetDataset(target, crop_size=64, seed=0)[(0, 0)]
     valid = sample['valid'].numpy()
     assert valid[:36].all() and not valid[36:].any()

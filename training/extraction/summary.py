@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,12 @@ import cv2
 import numpy as np
 
 from training.contact_sheet import COLUMNS, Row, Tile, draw_sheet
+from training.extraction.splits import FILE_NAME as SPLITS_FILE
 from training.extraction.splits import read_splits
 from training.extraction.timeline import KEPT, colour_of, draw_timeline
-from training.frame_masks import SHEET_FILE
-from training.image_files import Uint8Array, read_image
+from training.image_files import EXTRACTED, Uint8Array, read_image
 from training.manifest import FILE_NAME as MANIFEST
-from training.manifest import FrameRecord, read_records
+from training.manifest import read_records
 from training.whole_files import write_picture, write_text
 
 FILE_NAME = 'summary.html'
@@ -43,7 +44,6 @@ class TopicSummary:
     """The frames of a DRIVE/TOPIC folder.
 
     Attributes:
-        folder: the folder.
         drive: name of the recording.
         topic: name of the topic.
         part: train, val or test.
@@ -52,7 +52,6 @@ class TopicSummary:
         shown: some of the files, evenly spread.
     """
 
-    folder: Path
     drive: str
     topic: str
     part: str
@@ -70,28 +69,36 @@ def write_summary(root: Path) -> None:
         Row(f'{topic.drive} {topic.topic}', _sentence(topic.counts), _tiles(topic, shown))
         for topic, shown in zip(topics, pictures, strict=False)
     ]
-    write_picture(root / SHEET_FILE, draw_sheet(f'hrda extract: {root.name}', rows))
+    write_picture(root / EXTRACTED[SPLITS_FILE], draw_sheet(f'hrda extract: {root.name}', rows))
     write_text(root / FILE_NAME, _page(root, topics, pictures))
 
 
 def _summaries(root: Path, parts: dict[str, str]) -> Iterator[TopicSummary]:
     for path in sorted(root.glob(f'*/*/{MANIFEST}')):
-        records = read_records(path)
-        if records:
-            yield _summary(path.parent, records, parts)
+        summary = _summary(path, parts)
+        if summary is not None:
+            yield summary
 
 
-def _summary(folder: Path, records: Sequence[FrameRecord], parts: dict[str, str]) -> TopicSummary:
-    files = [folder / record.file for record in records if record.kept]
+def _summary(path: Path, parts: dict[str, str]) -> TopicSummary | None:
+    """What a manifest tells, in little memory however long the drive was; None if nothing."""
+    times, names, files = [], [], []
+    record = None
+    for record in read_records(path):
+        times.append(record.stamp_ns or record.record_ns)
+        names.append(KEPT if record.kept else sys.intern(record.reason))
+        if record.kept:
+            files.append(record.file)
+    if record is None:
+        return None
     count = min(COLUMNS, len(files))
     return TopicSummary(
-        folder,
-        records[0].drive,
-        records[0].topic,
-        parts.get(records[0].drive, ''),
-        Counter(KEPT if record.kept else record.reason for record in records),
-        draw_timeline(records),
-        tuple(files[i * len(files) // count] for i in range(count)),
+        record.drive,
+        record.topic,
+        parts.get(record.drive, ''),
+        Counter(names),
+        draw_timeline(times, names),
+        tuple(path.parent / files[i * len(files) // count] for i in range(count)),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from training.extraction.choice import BLURRED, DARK, EVERY, REPEATED, SPREAD, STILL, WHITE
-from training.manifest import DAMAGED, FrameRecord
+from training.manifest import DAMAGED
 
 KEPT = 'kept'
 BINS = 120
@@ -29,13 +29,16 @@ def colour_of(name: str) -> str:
     return COLOURS.get(name, '#999999')
 
 
-def draw_timeline(records: Sequence[FrameRecord]) -> str:
-    """Bars of equal stretches of time, each divided by what became of its frames."""
-    times = [record.stamp_ns or record.record_ns for record in records]
+def draw_timeline(times: Sequence[int], names: Sequence[str]) -> str:
+    """Bars of equal stretches of time, each divided by what became of its frames.
+
+    Args:
+        times: of the frames [ns]; at least one.
+        names: 'kept' or the reason why not, of each.
+    """
     first, span = min(times), max(times) - min(times) + 1
     bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
-    for time_ns, record in zip(times, records, strict=True):
-        name = KEPT if record.kept else record.reason
+    for time_ns, name in zip(times, names, strict=True):
         bins[(time_ns - first) * BINS // span][name] += 1
     most = max(counts.total() for counts in bins)
     bars = ''.join(_bar(number, counts, most) for number, counts in enumerate(bins))
