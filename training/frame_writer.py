@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class StagedFrame(NamedTuple):
         sha1: of its bytes.
     """
 
-    part: Path
+    part: str
     picture: Picture
     sha1: str
 
@@ -56,12 +56,13 @@ class FrameWriter:
         Raises:
             OSError: the folder cannot be written to.
         """
-        part = self._folder / f'.{number}{_PART}'
+        part = f'{self._folder}/.{number}{_PART}'
         sha1 = hashlib.sha1(picture.data, usedforsecurity=False).hexdigest()
         try:
-            part.write_bytes(picture.data)
+            with open(part, 'wb', buffering=0) as file:  # noqa: PTH123
+                file.write(picture.data)
         except BaseException:
-            part.unlink(missing_ok=True)
+            Path(part).unlink(missing_ok=True)
             raise
         return StagedFrame(part, picture, sha1)
 
@@ -75,15 +76,14 @@ class FrameWriter:
         Raises:
             OSError: the folder cannot be written to.
         """
-        record = replace(
-            record,
-            height=staged.picture.height,
-            width=staged.picture.width,
-            sha1=staged.sha1,
-            file=self._place(staged, record.stamp_ns or record.record_ns),
-            kept=True,
-        )
-        self._manifest.append(record)
+        known = {
+            'height': staged.picture.height,
+            'width': staged.picture.width,
+            'sha1': staged.sha1,
+            'file': self._place(staged, record.stamp_ns or record.record_ns),
+            'kept': True,
+        }
+        self._manifest.append(FrameRecord(**{**vars(record), **known}))
 
     def _place(self, staged: StagedFrame, time_ns: int) -> str:
         """Rename the file to the first name that is free, and give that."""
@@ -92,13 +92,14 @@ class FrameWriter:
         while True:
             suffix = f'_{number}' if number > 1 else ''
             file = f'{seconds}_{nanoseconds:09d}{suffix}{staged.picture.suffix}'
-            path = self._folder / file
+            path = f'{self._folder}/{file}'
             if not self._manifest.has_file(file):
-                if not path.exists():
-                    staged.part.replace(path)
+                # Plain names: a Path for each of them would cost as much as writing does.
+                if not os.path.exists(path):  # noqa: PTH110
+                    os.replace(staged.part, path)  # noqa: PTH105
                     return file
-                if path.read_bytes() == staged.picture.data:
-                    staged.part.unlink()
+                if Path(path).read_bytes() == staged.picture.data:
+                    Path(staged.part).unlink()
                     return file
             number += 1
         raise AssertionError('unreachable: the numbers do not end')

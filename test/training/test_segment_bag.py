@@ -247,7 +247,7 @@ def test_a_frame_that_is_damaged_is_told_also_when_gone_on(
         for number in range(10):
             bag.write_compressed(TOPIC, SECOND_NS * (1 + number), jpeg(number))
             if number == 2:
-                fields = {'header': bag._header(5), 'format': 'jpeg'}
+                fields = {'header': bag.header(5), 'format': 'jpeg'}
                 kind = bag._connections[TOPIC].msgtype
                 broken = np.frombuffer(b'no picture', np.uint8)
                 bag.write(TOPIC, kind, SECOND_NS * (1 + number) + 5, **fields, data=broken)

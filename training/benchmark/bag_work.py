@@ -47,7 +47,7 @@ def read_plainly(path: Path, topic: str, write: bool, requests: Requests) -> Non
         write: put the bytes of every message into a file of its own, too.
         requests: each is answered with a `Pass`.
     """
-    _answer(lambda folder, _: _plain_loop(path, topic, folder if write else None), requests)
+    _answer(lambda folder, _: _plain_loop(path, topic, folder if write else None), requests, path)
 
 
 def _plain_loop(path: Path, topic: str, folder: Path | None) -> int:
@@ -81,7 +81,7 @@ def extract(path: Path, topic: str, every_ns: int, requests: Requests) -> None:
         part = DriveTopic(path, 'drive', topic, 0)
         return extract_topic(part, settings, _ignore, helpers).counts.total()
 
-    _answer(work, requests)
+    _answer(work, requests, path)
 
 
 def encode_only(size: Size, frames: int, requests: Requests) -> None:
@@ -94,14 +94,14 @@ def encode_only(size: Size, frames: int, requests: Requests) -> None:
             cv2.imencode('.jpg', bgr[number % 4], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return frames
 
-    _answer(work, requests)
+    _answer(work, requests, None)
 
 
-def _answer(work: Callable[[Path, int], int], requests: Requests) -> None:
-    """Time `work` at every request, in a folder that is empty and then thrown away."""
+def _answer(work: Callable[[Path, int], int], requests: Requests, beside: Path | None) -> None:
+    """Time `work` at every request, in an empty folder beside a file, then thrown away."""
     cv2.setNumThreads(1)
     for request in requests:
-        with TemporaryDirectory(prefix='hrda_bench_bags_') as folder:
+        with TemporaryDirectory(dir=beside and beside.parent) as folder:
             start = time.perf_counter()
             frames = work(Path(folder), request)
             requests.answer(Pass(frames, time.perf_counter() - start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from training.extraction.figures import FrameFigures, half_grey, measure_grey
 from training.image_message import read_image_message
 
 Uint8Array = npt.NDArray[np.uint8]
+_STORED_BGR = ('bgr8', '8uc3')
 
 
 class Frame:
@@ -66,6 +68,14 @@ class Frame:
     def rgb(self) -> Uint8Array:
         """uint8 (H, W, 3) RGB."""
         return decode_bytes(self.file) if self._compressed else decode_image(self._image)
+
+    @property
+    def bgr(self) -> Uint8Array:
+        """uint8 (H, W, 3) BGR, as OpenCV encodes it; what is BGR already is not copied."""
+        if not self._compressed and self.encoding.strip().lower() in _STORED_BGR:
+            # Named rgb8, its channels come out in the order in which they are stored.
+            return decode_image(SimpleNamespace(**{**vars(self._image), 'encoding': 'rgb8'}))
+        return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
     @cached_property
     def figures(self) -> FrameFigures:

@@ -64,7 +64,7 @@ class PictureMaker:
         """Copy the file of a frame, or do all that is to be done to its pixels.
 
         Returns:
-            A picture, or uint8 (H, W, 3) RGB that is still to be encoded.
+            A picture, or uint8 (H, W, 3) BGR that is still to be encoded.
 
         Raises:
             ImageDecodeError: the frame cannot be decoded, or is too large for a JPEG file.
@@ -74,25 +74,26 @@ class PictureMaker:
             header = frame.header
             suffix = '.jpg' if header.codec == 'jpeg' else '.png'
             return Picture(frame.file, suffix, header.height, header.width)
-        rgb = frame.rgb
-        if self._anonymise is not None:
-            rgb = self._anonymise(rgb)
+        if self._anonymise is None:
+            bgr = frame.bgr
+        else:
+            bgr = np.asarray(cv2.cvtColor(self._anonymise(frame.rgb), cv2.COLOR_RGB2BGR), np.uint8)
         if self._settings.changes_geometry:
-            rgb = self.geometry(frame.size).apply(rgb)
-        if self._settings.image_format == 'jpg' and max(rgb.shape[:2]) > JPEG_SIDE:
+            bgr = self.geometry(frame.size).apply(bgr)
+        if self._settings.image_format == 'jpg' and max(bgr.shape[:2]) > JPEG_SIDE:
             raise ImageDecodeError(
-                f'an image of {rgb.shape[1]}x{rgb.shape[0]} px is larger than a JPEG file can be '
+                f'an image of {bgr.shape[1]}x{bgr.shape[0]} px is larger than a JPEG file can be '
                 f'({JPEG_SIDE} columns and rows); use --format png'
             )
-        return rgb
+        return bgr
 
-    def encode(self, rgb: Uint8Array) -> Picture:
+    def encode(self, bgr: Uint8Array) -> Picture:
         """Encode what `prepare` gave."""
-        return encode(rgb, self._settings.image_format)
+        return encode(bgr, self._settings.image_format)
 
 
-def encode(rgb: Uint8Array, image_format: ImageFormat) -> Picture:
-    """Encode uint8 (H, W, 3) RGB.
+def encode(bgr: Uint8Array, image_format: ImageFormat) -> Picture:
+    """Encode uint8 (H, W, 3) BGR.
 
     Raises:
         ImageDecodeError: OpenCV cannot.
@@ -101,9 +102,9 @@ def encode(rgb: Uint8Array, image_format: ImageFormat) -> Picture:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL]
     chosen = options[:2] if image_format == 'jpg' else options[2:]
     try:
-        done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), chosen)
+        done, data = cv2.imencode(suffix, bgr, chosen)
     except cv2.error as error:
         raise ImageDecodeError(f'OpenCV cannot write this image as {suffix}: {error}') from error
     if not done:
         raise ImageDecodeError(f'OpenCV cannot write this image as {suffix}')
-    return Picture(data.tobytes(), suffix, *rgb.shape[:2])
+    return Picture(data.tobytes(), suffix, *bgr.shape[:2])
