@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hrda_core.heads import DILATIONS, ConvNormReLU, SeparableConv, initialise, resize
+from hrda_core.heads import (
+    DILATIONS,
+    ConvNormReLU,
+    DAFormerHead,
+    SeparableConv,
+    initialise,
+    resize,
+)
 
 NARROWING = 4
 """How many times narrower than the head its branches and its 3x3 convolution are."""
@@ -82,3 +89,26 @@ class FastDAFormerHead(nn.Module):
             coarser = maps
         assert coarser is not None
         return coarser
+
+
+def first_branch(exact: DAFormerHead) -> dict[str, Tensor]:
+    """Weights with which a fast head sees the levels as the first branch of DAFormer's does.
+
+    That branch convolves the embedded levels 1x1 and adds them up, so that a level's embedding
+    and its part of the convolution are one linear layer: the fast head's embedding, if that is as
+    wide as the head. The branch's norm follows, as in the fast head.
+
+    Returns:
+        Tensors by the names that they have in a `FastDAFormerHead`.
+    """
+    state, first = exact.state_dict(), 'fuse.branches.0.'
+    parts = state[f'{first}conv.weight'][:, :, 0, 0].chunk(len(exact.embed), dim=1)
+    tensors = {
+        name.removeprefix(first): tensor
+        for name, tensor in state.items()
+        if name.startswith(f'{first}norm.')
+    }
+    for level, part in enumerate(parts):
+        for kind in ('weight', 'bias'):
+            tensors[f'embed.{level}.{kind}'] = part @ state[f'embed.{level}.{kind}']
+    return tensors

@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.encoder_weights import load_encoder_weights
+from hrda_core.fast_head import FastDAFormerHead, first_branch
+from hrda_core.heads import DAFormerHead
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import Runtime
@@ -221,8 +223,10 @@ def start_student(student: HRDA, chosen: ModelSettings) -> str:
 
 def _take_fitting(student: HRDA, start: HRDA) -> str:
     """Take the weights of equal name and shape; returns how many each part has taken."""
-    own, counts = student.state_dict(), []
-    fitting = {n: t for n, t in start.state_dict().items() if n in own and own[n].shape == t.shape}
+    own, given, counts = student.state_dict(), start.state_dict(), []
+    if isinstance(student.head, FastDAFormerHead) and isinstance(start.head, DAFormerHead):
+        given |= {f'head.{name}': tensor for name, tensor in first_branch(start.head).items()}
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     for part, module in student.named_children():
         names = [f'{part}.{name}' for name, _ in module.named_parameters()]
         counts.append(f'{sum(n in fitting for n in names)} of {len(names)} weights of its {part}')

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import load_model, save_model
 from hrda_core.classes import CITYSCAPES
-from hrda_core.fast_head import FastDAFormerHead
+from hrda_core.fast_head import FastDAFormerHead, first_branch
 from hrda_core.heads import DAFormerHead
 from hrda_core.hrda import HRDA
 
@@ -45,6 +45,26 @@ def test_every_level_counts() -> None:
     levels = [level.requires_grad_() for level in _levels(12, 10)]
     head(levels).square().sum().backward()
     assert all(level.grad is not None and level.grad.abs().sum() > 0 for level in levels)
+
+
+def test_it_can_begin_with_the_first_branch_of_daformer() -> None:
+    exact, fast = (
+        kind(CHANNELS, 5, 8, 8, 0.1).eval() for kind in (DAFormerHead, FastDAFormerHead)
+    )
+    for parameter in exact.fuse.branches[0].parameters():
+        torch.nn.init.normal_(parameter)
+    # Levels of one size, since the fast head enlarges them step by step.
+    levels = [torch.randn(1, count, 6, 7) for count in CHANNELS]
+    missing, unknown = fast.load_state_dict(first_branch(exact), strict=False)
+    assert unknown == [] and all(name.startswith(('fuse.', 'classify.')) for name in missing)
+    seen = []
+    fast.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    fast(levels)
+    embedded = [
+        embed(level.movedim(1, 3)).movedim(3, 1)
+        for embed, level in zip(exact.embed, levels, strict=True)
+    ]
+    assert torch.allclose(seen[0], exact.fuse.branches[0](embedded), atol=1e-5)
 
 
 def _macs(head: torch.nn.Module) -> float:

@@ -113,6 +113,10 @@ def build_method(settings: TrainSettings, model: HRDA, *, pretrained_encoder: bo
     if settings.method == 'distillation':
         from training.methods.distillation import Distillation
 
+        if settings.distillation.head_only:
+            from training.methods.head_distillation import HeadDistillation
+
+            return HeadDistillation(model, losses, settings.distillation, seed=seed)
         return Distillation(model, losses, settings.distillation, seed=seed)
     from training.methods.output_alignment import Adversarial, MinEntropy
 

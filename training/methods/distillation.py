@@ -113,9 +113,9 @@ class Distillation:
         parts = self._loss.parts(output, box, lambda *seen: self._pixel_loss(lesson, *seen))
         backward(torch.stack(list(parts.values())).sum())
         losses |= {f'distilled_{name}': loss for name, loss in parts.items()}
-        self._remember(target['image'], images, lesson)
-        agreement = _agreement(output.fused.detach(), lesson)
-        return {**figures(losses), 'teacher_agreement': agreement}
+        self._remember(target['image'], images)
+        self._last['teacher_label'] = lesson.labels[0].clone()
+        return {**figures(losses), 'teacher_agreement': agreement(output.fused.detach(), lesson)}
 
     def _source_losses(
         self, source: Mapping[str, Any], generator: np.random.Generator, backward: Backward
@@ -139,7 +139,10 @@ class Distillation:
         size = (images.shape[-2], images.shape[-1])
         seen, scale = self.tutor.normalise(images), self._distillation.teacher_scale
         seen = resize(seen, (round(size[0] * scale), round(size[1] * scale)))
-        logits = resize(batch_logits(self.tutor, seen), size)
+        return self._lesson(resize(batch_logits(self.tutor, seen), size), valid)
+
+    def _lesson(self, logits: Tensor, valid: Tensor) -> Lesson:
+        """What the tutor's logits (B, C, H, W) say; valid (B, H, W) is 0 where nothing counts."""
         confidence, labels = logits.softmax(dim=1).max(dim=1)
         weights = valid.float()
         if self._distillation.confidence_weighting:
@@ -160,11 +163,10 @@ class Distillation:
             loss = loss + settings.hard_weight * hard
         return loss
 
-    def _remember(self, images: Tensor, seen: Tensor, lesson: Lesson) -> None:
+    def _remember(self, images: Tensor, seen: Tensor) -> None:
         self._last = {
             'target': images[0],
             'target_recoloured': self.student.denormalise(seen[:1])[0].mul(255),
-            'teacher_label': lesson.labels[0].clone(),
         }
 
     def finish_step(self, step: int, processes: Processes = ALONE) -> None:
@@ -198,7 +200,8 @@ class Distillation:
         return self
 
 
-def _agreement(logits: Tensor, lesson: Lesson) -> Tensor:
+def agreement(logits: Tensor, lesson: Lesson) -> Tensor:
+    """The share of counted pixels, 0..1, on which logits (B, C, h, w) say what a lesson says."""
     size = (lesson.labels.shape[-2], lesson.labels.shape[-1])
     counted = lesson.weights > 0
     same = (resize(logits.float(), size).argmax(dim=1) == lesson.labels) & counted

@@ -161,6 +161,9 @@ class DistillationSettings:
     """Weight every pixel by the teacher's greatest probability there."""
     source_weight: float = 1.0
     """Weight of the loss on labelled source frames, where source is not null."""
+    head_only: bool = False
+    """Take encoder and attention from the teacher as they are and teach the head alone what the
+    teacher's head says of the same features; for another head on the same encoder."""
 
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
@@ -168,6 +171,11 @@ class DistillationSettings:
             raise ValueError(f'distillation.hard_weight is {self.hard_weight}, expected 0..1')
         if not 0.1 <= self.teacher_scale <= 10:
             raise ValueError(f'distillation.teacher_scale {self.teacher_scale} is outside 0.1..10')
+        if self.head_only and self.teacher_scale != 1:
+            raise ValueError(
+                f'distillation.teacher_scale is {self.teacher_scale} and head_only is true, where '
+                'both heads see the same features; set teacher_scale to 1'
+            )
         for name in ('temperature', 'source_weight'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'distillation.{name} {getattr(self, name)} must be above 0')
