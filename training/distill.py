@@ -27,8 +27,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         FAST_HEAD,
         action='store_true',
-        help="the student is the teacher's network with the head daformer_fast; it starts from "
-        "the teacher's weights",
+        help="the student is the teacher's network with the head daformer_fast, which alone is "
+        "taught; --distillation.head_only=false teaches all of it, from the teacher's weights",
     )
     parser.not_settings = (*parser.not_settings, 'fast_head')
 
@@ -59,7 +59,7 @@ def prepare_argv(argv: list[str]) -> list[str]:
 
 
 def _twin(teacher: str) -> list[str]:
-    """The settings of the teacher's network with the fast head, and of its starting weights."""
+    """The settings that teach the fast head, on the teacher's network and weights, alone."""
     from hrda_core.checkpoints import load_model
 
     architecture = load_model(teacher).architecture
@@ -75,4 +75,5 @@ def _twin(teacher: str) -> list[str]:
         'start_from_match': 'fitting',
     }
     texts = {n: v if isinstance(v, str) else json.dumps(v) for n, v in values.items()}
-    return [f'--model.{name}={text}' for name, text in texts.items()]
+    network = [f'--model.{name}={text}' for name, text in texts.items()]
+    return [*network, '--distillation.head_only=true']

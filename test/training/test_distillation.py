@@ -214,7 +214,7 @@ def test_one_word_gives_the_teachers_network_the_fast_head(
     for part in ('encoder', 'attention_head'):
         taken = dict(getattr(student, part).named_parameters())
         for name, weight in getattr(tutor, part).named_parameters():
-            assert torch.allclose(taken[name], weight, atol=1e-6), name
+            assert torch.equal(taken[name], weight), name
     assert _distill_fast_head(teacher, tmp_path, split, '--loop.iterations=1', still) == 0
     assert main(['distill', '--resume', str(split), '--loop.iterations=2']) == 0
     first, second = (read_state(RunFolder(run).state)['method'] for run in (whole, split))
@@ -228,19 +228,27 @@ def test_settings_of_ones_own_win_over_the_teachers(teacher: Path, tmp_path: Pat
     run = tmp_path / 'run'
     tiny_run.write_data(tmp_path)
     options = ('--loop.iterations=1', '--model.head_channels=12', '--model.attention=none')
-    assert _distill_fast_head(teacher, tmp_path, run, *options) == 0
+    whole = '--distillation.head_only=false'
+    assert _distill_fast_head(teacher, tmp_path, run, *options, whole) == 0
     architecture = load_model(RunFolder(run).model).architecture
     assert (architecture.head_channels, architecture.attention) == (12, 'none')
     assert (architecture.encoder, architecture.embed_channels) == ('mit_b0', 8)
 
 
+@pytest.mark.parametrize(
+    ('whole', 'words'),
+    [
+        ('--distillation.head_only=true', 'another encoder than the teacher'),
+        ('--distillation.head_only=false', 'no weight of encoder resnet18 is in the checkpoint'),
+    ],
+)
 def test_another_encoder_cannot_start_from_the_teacher(
-    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], whole: str, words: str
 ) -> None:
     tiny_run.write_data(tmp_path)
     other = '--model.encoder=resnet18'
-    assert _distill_fast_head(teacher, tmp_path, tmp_path / 'run', other) == 1
-    assert 'no weight of encoder resnet18 is in the checkpoint' in capsys.readouterr().err
+    assert _distill_fast_head(teacher, tmp_path, tmp_path / 'run', other, whole) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_the_memory_of_a_step_can_be_estimated(teacher: Path) -> None:
