@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hrda_core.cache import cache_folder
 from hrda_core.prepared_shapes import MOST_SHAPES, Function, Maps
 
 CACHE_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
@@ -22,8 +22,7 @@ def compiler(function: Function) -> Callable[[Tensor], Function]:
     What was compiled stays in the folder that TORCHINDUCTOR_CACHE_DIR names, by default one in
     the cache of the user, so that the next start is faster.
     """
-    home = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
-    os.environ.setdefault(CACHE_VARIABLE, str(home / 'hrda_ros' / 'inductor'))
+    os.environ.setdefault(CACHE_VARIABLE, str(cache_folder() / 'inductor'))
 
     def prepare(example: Tensor) -> Function:
         import torch._dynamo  # takes a second, and most runs do not compile

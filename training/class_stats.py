@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hrda_core.cache import cache_folder
 from training.frames import LabelledFrames
 from training.image_files import thread_count
 from training.transforms import count_labels
@@ -44,12 +44,6 @@ class ClassStatistics:
         return totals / max(int(totals.sum()), 1)
 
 
-def default_cache_dir() -> Path:
-    """Where statistics are kept: $XDG_CACHE_HOME/hrda_ros or ~/.cache/hrda_ros."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(base) / 'hrda_ros'
-
-
 def class_statistics(
     frames: LabelledFrames, cache_dir: Path | None = None, progress: Progress | None = None
 ) -> ClassStatistics:
@@ -61,7 +55,7 @@ def class_statistics(
 
     Args:
         frames: the data set.
-        cache_dir: folder of the cache file; None = `default_cache_dir()`.
+        cache_dir: folder of the cache file; None = `cache_folder()`.
         progress: called with (frames done, all frames) while counting.
 
     Raises:
@@ -92,7 +86,7 @@ def keep_statistics(
 
 def _cache_path(frames: LabelledFrames, cache_dir: Path | None) -> Path:
     place = hashlib.sha256(str(frames.labels[0].parent.absolute()).encode()).hexdigest()[:16]
-    return (cache_dir or default_cache_dir()) / f'class_counts_{place}.json'
+    return (cache_dir or cache_folder()) / f'class_counts_{place}.json'
 
 
 def _fingerprint(frames: LabelledFrames) -> str:

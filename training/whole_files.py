@@ -1,9 +1,12 @@
-"""Files that appear under their names only when they are whole, and what they hold."""
+"""Files and folders that appear under their names only when whole, and what they hold."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,29 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Fill a folder that appears at target only when the block ends without an error.
+
+    What an earlier, interrupted block left is cleared away; a folder at target is replaced.
+
+    Yields:
+        A path that does not exist yet and has target's name: make the folder there.
+    """
+    target = target.absolute()
+    part = part_of(target)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        fresh = part / target.name
+        yield fresh
+        if target.exists():
+            target.rename(part / 'replaced')
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def part_of(path: Path) -> Path:
-    """The temporary name of a file that is being written; hidden, in the same folder."""
+    """The temporary name of what is being written; hidden, in the same folder."""
     return path.with_name(f'.{path.name}.part')

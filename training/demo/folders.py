@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from training import whole_files
 
 ORIGIN_FILE = 'origin.json'
 
 
 @contextmanager
 def whole_folder(target: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
-    """Fill a folder that appears at target only when the block ends without an error.
-
-    What an earlier, interrupted block left is cleared away; a folder at target is replaced.
+    """As `training.whole_files.whole_folder`, with a note of what the folder was made from.
 
     Args:
         target: where the folder shall be.
@@ -26,19 +25,9 @@ def whole_folder(target: Path, origin: Mapping[str, Any]) -> Iterator[Path]:
     Yields:
         A path that does not exist yet and has target's name: make the folder there.
     """
-    target = target.absolute()
-    part = target.with_name(f'.{target.name}.part')
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        fresh = part / target.name
+    with whole_files.whole_folder(target) as fresh:
         yield fresh
         (fresh / ORIGIN_FILE).write_text(json.dumps(dict(origin), indent=1) + '\n')
-        if target.exists():
-            target.rename(part / 'replaced')
-        fresh.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def is_current(folder: Path, origin: Mapping[str, Any]) -> bool:
