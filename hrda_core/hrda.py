@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -132,6 +133,7 @@ class HRDA(nn.Module):
         stride: input pixels per logit of the heads: 4, or 8 of DeepLabV2 on a dilated ResNet.
         step: training steps its weights have seen.
         metadata: what its checkpoint says of it, by `load_model`.
+        checkpoint: the file that `load_model` took it from, or None.
     """
 
     mean: Tensor
@@ -145,6 +147,7 @@ class HRDA(nn.Module):
         self.architecture, self.classes = a, classes
         self.step = 0
         self.metadata: dict[str, str] = {}
+        self.checkpoint: Path | None = None
         self.encoder = Encoder(a.encoder, a.drop_path, pretrained)
         self.head = self._build_head()
         self.attention_head: DeepLabV2Head | ScaleAttentionHead | None = None
@@ -179,6 +182,7 @@ class HRDA(nn.Module):
             outline = HRDA(self.architecture, self.classes)
         outline.mean, outline.std = self.mean.to(device), self.std.to(device)
         outline.step, outline.metadata = self.step, self.metadata
+        outline.checkpoint = self.checkpoint
         return outline.eval()
 
     def normalise(self, images: Tensor) -> Tensor:

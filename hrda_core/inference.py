@@ -27,7 +27,8 @@ class InferenceSettings:
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32, bf16 or fp16.
         backend: what computes the network: torch, or the files of `hrda export` run by onnx
-            (onnxruntime) or tensorrt.
+            (onnxruntime) or tensorrt. What cannot be had is told, and torch takes its place.
+        export_dir: the folder of those files; empty for model.onnx/ beside model.safetensors.
         compile: have torch.compile fuse the network; slow to start, faster afterwards.
         mode: exact or anytime.
         threshold: leave windows with a lower score out, 0..1; None takes what `hrda tune-windows`
@@ -48,6 +49,7 @@ class InferenceSettings:
     device: str = 'auto'
     precision: str = 'auto'
     backend: Literal['torch', 'onnx', 'tensorrt'] = 'torch'
+    export_dir: str = ''
     compile: bool = False
     mode: Literal['exact', 'anytime'] = 'exact'
     threshold: float | None = None

@@ -27,10 +27,13 @@ class TorchEngine:
         model: the network; it stays as it is.
         runtime: where, and in which precision.
         compile: have torch compile it for every shape that it meets in `warming_up`.
+        instead: why it is not another engine that was asked for; told in the description.
     """
 
-    def __init__(self, model: HRDA, runtime: Runtime, compile: bool = False) -> None:
-        self._runtime, self._compile = runtime, compile
+    def __init__(
+        self, model: HRDA, runtime: Runtime, compile: bool = False, instead: str = ''
+    ) -> None:
+        self._runtime, self._compile, self._instead = runtime, compile, instead
         self._model = _in_precision(folded_copy(model), runtime)
         self._context = self._prepared(self._compute_context)
         self._detail = self._prepared(self._compute_detail)
@@ -47,6 +50,8 @@ class TorchEngine:
         elif count:
             kinds = ['compiled'] * self._compile + ['CUDA graphs'] * self._on_gpu
             parts.append(f'{" and ".join(kinds)} for {count} shapes')
+        if self._instead:
+            parts.append(self._instead)
         return ', '.join(parts)
 
     @property

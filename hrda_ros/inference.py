@@ -16,6 +16,7 @@ def inference_settings(settings: Settings) -> InferenceSettings:
         device=settings.device,
         precision=settings.precision,
         backend=settings.backend,  # type: ignore[arg-type]
+        export_dir=settings.export_dir,
         compile=settings.compile,
         mode=settings.mode,  # type: ignore[arg-type]
         context=settings.context,  # type: ignore[arg-type]

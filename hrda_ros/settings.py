@@ -44,6 +44,9 @@ class Settings:
         'What computes the network: torch, or files of `hrda export` by onnx or tensorrt',
         choices=('torch', 'onnx', 'tensorrt'),
     )
+    export_dir: str = _setting(
+        '', 'Folder of `hrda export`; empty for model.onnx/ beside model.safetensors'
+    )
     mode: str = _setting(
         'exact',
         'exact: the published windows; anytime: the windows that matter, until a limit is met',

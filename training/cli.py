@@ -29,6 +29,7 @@ COMMANDS = {
     'view': ('training.view.command', 'watch a network at work on a recording, in a browser'),
     'tune-windows': ('training.tune_windows', 'find out how few detail windows are enough'),
     'domain-shift': ('training.domain_shift', 'tell how far images are from those of training'),
+    'export': ('training.export', 'write a network as ONNX files, for onnxruntime and TensorRT'),
     'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
 }
 """Command name -> module with `add_arguments` and `run`, and its one-line help."""

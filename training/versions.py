@@ -28,10 +28,10 @@ def versions() -> dict[str, Any]:
 
     cuda = torch.cuda.is_available()
     return {
-        'python': platform.python_version(),
+        'python': platform.pythonpackage_version(),
         'platform': platform.platform(),
         'command': sys.argv,
-        'packages': {name: _version(name) for name in _PACKAGES},
+        'packages': {name: package_version(name) for name in _PACKAGES},
         'cuda': torch.version.cuda,
         'gpu': torch.cuda.get_device_name() if cuda else None,
         'threads': torch.get_num_threads(),
@@ -62,7 +62,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return result.stdout.rstrip()
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The version that is installed; None if there is none."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,7 +16,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 
-JOIN_TIMEOUT_S = 5.0
 T = TypeVar('T')
 
 
@@ -120,23 +118,17 @@ class Contender:
         except (EOFError, ConnectionError):
             answer = None
         if not isinstance(answer, kind):
-            raise ValueError(f'the contender {self.name} {self._fate()}; {self._remedy}')
+            raise ValueError(
+                f'the contender {self.name} could not go on, its error stands above; '
+                f'{self._remedy}'
+            )
         return answer
-
-    def _fate(self) -> str:
-        self._process.join(JOIN_TIMEOUT_S)
-        if self._process.exitcode == -signal.SIGKILL:
-            return 'was killed, as systems do that run out of memory'
-        return 'could not go on, its error stands above'
 
 
 def _serve(connection: Connection, work: Work, device: torch.device, threads: int) -> None:
     torch.set_num_threads(threads)
     requests = Requests(connection, device)
-    try:
-        summary = work(requests)
-    except EOFError:  # who asked is gone
-        return
+    summary = work(requests)
     assert requests.peak is not None
     connection.send(Ended(requests.peak, summary))
 
