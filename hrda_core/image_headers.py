@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from typing import NamedTuple
+
+import numpy as np
 
 MAX_PIXELS = 100_000_000
 """Largest accepted picture (height x width); a header above it is a mistake or an attack."""
@@ -17,7 +18,8 @@ _STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 _FRAME_STARTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN_START = 0xDA
 _FIRST_MARKER = 0xC0  # the ones below are reserved and appear only in damaged files
-_AFTER_SCAN = re.compile(rb'\xff[^\x00\xd0-\xd7]', re.DOTALL)  # a fixed start: 20 times faster
+_BLOCK = 1 << 18
+"""Bytes of a scan that are searched at once; a progressive JPEG has many short scans."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 
 
@@ -128,10 +130,15 @@ def _jpeg_frame(segment: bytes) -> ImageHeader:
 
 def _scan_end(data: bytes, position: int) -> int:
     """Return where the first marker after the entropy-coded data at `position` starts."""
-    found = _AFTER_SCAN.search(data, position)
-    if found is None:
-        raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
-    return found.start()
+    for start in range(position, len(data) - 1, _BLOCK):
+        block = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - start), start)
+        places = np.flatnonzero(block[:-1] == 0xFF)
+        after = block[places + 1]
+        # 0 stands for a 0xff among the data, the others restart the decoder.
+        ends = places[(after != 0) & ((after < 0xD0) | (after > 0xD7))]
+        if ends.size:
+            return start + int(ends[0])
+    raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
 
 
 def _inspect_png(data: bytes) -> ImageHeader:

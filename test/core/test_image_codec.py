@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import re
 import struct
 import zlib
 from types import SimpleNamespace
@@ -20,7 +21,9 @@ from hrda_core.image_codec import (
     decode_compressed,
     decode_image,
 )
+from hrda_core.image_headers import _scan_end
 
+SCAN_PARTS = (b'\xff\x00', b'\xff\xd0', b'\xff', b'\xd9', b'\x01')
 FAST = settings(max_examples=25, deadline=None)
 sizes = st.tuples(st.integers(1, 17), st.integers(1, 17))
 seeds = st.integers(0, 2**32 - 1)
@@ -330,6 +333,23 @@ def test_garbage_inside_a_jpeg_is_found():
     data[2000:4000] = np.random.default_rng(1).bytes(2000)
     with pytest.raises(ImageDecodeError, match='damaged'):
         decode_bytes(bytes(data))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.integers(0, 9),
+    parts=st.lists(st.sampled_from(SCAN_PARTS), max_size=30),
+    fill=st.sampled_from([0, 1, 7, 262135, 262140, 262143, 262144, 524287]),
+)
+def test_the_end_of_a_scan_is_its_first_marker(before, parts, fill):
+    """Also where it lies across the blocks that are searched at once."""
+    data = bytes(before + fill) + b''.join(parts)
+    expected = re.search(rb'\xff[^\x00\xd0-\xd7]', data[before:], re.DOTALL)
+    if expected is None:
+        with pytest.raises(ImageDecodeError, match='cut off'):
+            _scan_end(data, before)
+    else:
+        assert _scan_end(data, before) == before + expected.start()
 
 
 def test_bytes_after_the_end_of_a_jpeg_are_allowed():
