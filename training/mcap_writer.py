@@ -5,20 +5,25 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
 import yaml
 
 from training import mcap_records as mcap
-from training.mcap_records import MAGIC, Channel, ChunkPlace
+from training.mcap_chunk import Chunk
+from training.mcap_records import MAGIC, Channel
 from training.mcap_recovery import Kept, read_notes, recover
 from training.rosbag2_metadata import FileFacts, bag_information
 from training.whole_files import part_of
 
 CHUNK_BYTES = 1 << 20
-"""A chunk is closed at this size [bytes]; what a kill loses is less than one chunk."""
+"""A chunk is closed at this size [bytes]."""
+PACKERS = 2
+"""Threads that compress chunks; what a kill loses is the chunks at work and the open one."""
 NOTES = 'hrda'
 """Name of the metadata record that tells how a file was made."""
 _ROSBAG2 = 'rosbag2'
@@ -56,9 +61,9 @@ class McapWriter:
     ) -> None:
         self.path, self.part = path, part_of(path)
         self._channels, self._notes, self._compression = channels, notes, compression
-        self._records: list[bytes] = []
-        self._entries: dict[int, list[tuple[int, int]]] = {}
-        self._size = 0
+        self._chunk = Chunk()
+        self._packing: deque[tuple[Chunk, Future[tuple[bytes, int]]]] = deque()
+        self._packers = ThreadPoolExecutor(PACKERS)
 
     def __enter__(self) -> McapWriter:
         """Begin, or go on."""
@@ -81,15 +86,14 @@ class McapWriter:
         trace: TracebackType | None,
     ) -> None:
         """Leave what is whole to be gone on with; after `finish` there is nothing left to do."""
+        self._packers.shutdown(cancel_futures=True)
         with contextlib.suppress(OSError):  # a full disk has been told of already
             self._file.close()
 
     def add(self, channel: int, record_ns: int, sequence: int, data: bytes) -> None:
         """Add a message to a channel, counted from 1."""
         record = mcap.message(channel, sequence, record_ns, data)
-        self._entries.setdefault(channel, []).append((record_ns, self._size))
-        self._records.append(record)
-        self._size += len(record)
+        self._chunk.add(channel, record_ns, record)
 
     def settle(self) -> None:
         """Close the chunk if it is large enough: what was added so far belongs together.
@@ -97,7 +101,7 @@ class McapWriter:
         Raises:
             OSError: the disk is full; what was written before is kept.
         """
-        if self._size >= CHUNK_BYTES:
+        if self._chunk.size >= CHUNK_BYTES:
             self._close_chunk()
 
     def finish(self) -> None:
@@ -106,8 +110,10 @@ class McapWriter:
         Raises:
             OSError: as of `settle`.
         """
-        if self._records:
+        if self._chunk.size:
             self._close_chunk()
+        while self._packing:
+            self._write_chunk(*self._packing.popleft())
         counts = dict(
             zip(self._channels, mcap.total_counts(self._channels, self._places), strict=True)
         )
@@ -157,30 +163,17 @@ class McapWriter:
         self._file.truncate(self.kept.end)
 
     def _close_chunk(self) -> None:
-        times = [time for entries in self._entries.values() for time, _ in entries]
-        records = b''.join(self._records)
-        chunk, packed = mcap.chunk(times, records, self._compression)
-        indexes, position = {}, self._end + len(chunk)
-        parts = [chunk]
-        for channel, entries in sorted(self._entries.items()):
-            indexes[channel] = position
-            parts.append(mcap.message_index(channel, entries))
-            position += len(parts[-1])
-        place = ChunkPlace(
-            min(times),
-            max(times),
-            self._end,
-            len(chunk),
-            'zstd' if self._compression == 'zstd' else '',
-            (packed, len(records)),
-            indexes,
-            position - self._end - len(chunk),
-            {channel: len(entries) for channel, entries in self._entries.items()},
-        )
-        self._write(b''.join(parts))
+        """Have the chunk compressed, and write those that are ready to be, in order."""
+        chunk, self._chunk = self._chunk, Chunk()
+        self._packing.append((chunk, self._packers.submit(chunk.pack, self._compression)))
+        while len(self._packing) > PACKERS:
+            self._write_chunk(*self._packing.popleft())
+
+    def _write_chunk(self, chunk: Chunk, packed: Future[tuple[bytes, int]]) -> None:
+        data, place = chunk.placed(self._end, *packed.result(), self._compression)
+        self._write(data)
         self._places.append(place)
-        self._end = position
-        self._records, self._entries, self._size = [], {}, 0
+        self._end += len(data)
 
     def _write(self, data: bytes) -> None:
         try:

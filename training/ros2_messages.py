@@ -32,10 +32,10 @@ def cdr_data(message: RawMessage) -> bytes:
     try:
         converted = _converted(found, message.msgtype)
         return bytes(_typestore().serialize_cdr(converted, message.msgtype))
-    except (KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # rosbags raises whatever its generated code runs into
         raise BagDamageError(
             f'the message on {message.topic} recorded at {message.record_ns} ns cannot become a '
-            f'{message.msgtype} of ROS 2 ({error}); leave it out'
+            f'{message.msgtype} of ROS 2 ({error or type(error).__name__}); leave it out'
         ) from error
 
 

@@ -108,7 +108,7 @@ def test_zeros_that_a_failing_disk_left_are_written_again(tmp_path: Path) -> Non
 
 def test_what_was_begun_otherwise_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / 'x.mcap'
-    write(path, stop=20, finish=False)
+    write(path, stop=30, finish=False)
     with (
         pytest.raises(ValueError, match='begun with another network; delete it'),
         McapWriter(path, CHANNELS, {'network': 'y'}),

@@ -22,7 +22,7 @@ from jsonargparse import ArgumentParser
 
 from hrda_core.segmenter import Segmenter
 from training.bag_segmentation.film import make_film
-from training.bag_segmentation.messages import plan_topics
+from training.bag_segmentation.jobs import count_results, losses, plan_job
 from training.bag_segmentation.outputs import Output, plan_outputs
 from training.bag_segmentation.segmentation import Job, Tally, segment_bag
 from training.bag_segmentation.settings import (
@@ -30,19 +30,15 @@ from training.bag_segmentation.settings import (
     Making,
     check_repeatable,
     describe,
-    describe_input,
     parse_part,
 )
-from training.bag_segmentation.source import Reading
 from training.bags import Bag, find_bags
 from training.extract import drive_names
 from training.image_topics import ImageTopic, choose_topics, list_image_topics
 from training.inference_arguments import add_inference_arguments, inference_settings
-from training.mcap_records import Channel
 from training.mcap_writer import is_finished
 from training.progress import Display, displayed
 from training.rate import parse_interval
-from training.ros2_messages import is_portable
 from training.stop_signals import StopSignals
 from training.video import check_video_name
 
@@ -132,12 +128,13 @@ def run(args: Any) -> int:
         segmenter = Segmenter.from_checkpoint(args.checkpoint, settings)
         display.say(f'{args.checkpoint} on {segmenter.description}')
         notes = describe(Path(args.checkpoint), settings, making, segmenter.classes)
-        for output in outputs:
-            job = _plan_job(output, cameras, making, notes, display)
-            if job is None:
-                display.say(f'{output.bag.path} has no images on these topics')
-            elif not tally.stopped:
-                _make(job, output, segmenter, film, tally, display, stop)
+        jobs = [plan_job(output, cameras, making, notes, display) for output in outputs]
+        todo = [(job, output) for job, output in zip(jobs, outputs, strict=True) if job]
+        # What stands in the way is better known before the first than before the last.
+        done = [_is_done(job, film) for job, _ in todo]
+        for (job, output), is_done in zip(todo, done, strict=True):
+            if not tally.stopped:
+                _make(job, output, is_done, segmenter, film, tally, display, stop)
     return _report(tally, part.count > 1)
 
 
@@ -187,51 +184,17 @@ def _check_film(
         )
 
 
-def _plan_job(
-    output: Output,
-    cameras: Sequence[ImageTopic],
-    making: Making,
-    notes: dict[str, str],
-    display: Display,
-) -> Job | None:
-    """What to do for a result; None where the recording has no such images."""
-    bag = output.bag
-    counts = {topic.name: topic.count for topic in bag.topics()}
-    present = [camera for camera in cameras if counts.get(camera.name)]
-    if not present:
-        return None
-    names = {camera.name for camera in present}
-    copied = [channel for channel in bag.channels() if _is_copied(channel, names, making)]
-    left = [channel for channel in bag.channels() if not is_portable(channel)]
-    if making.copy == 'all' and left:
-        kinds = ', '.join(f'{channel.topic} ({channel.msgtype})' for channel in left)
-        display.say(f'{bag.path}: not copied, as ROS 2 has no such messages: {kinds}')
-    topics = plan_topics(copied, present, making.overlay)
-    read = names | {channel.topic for channel in copied}
-    start, end = output.part.bounds(sum(counts[name] for name in names))
-    reading = Reading(
-        bag,
-        read,
-        names,
-        making.interval_ns,
-        start,
-        end - start,
-        output.part.index + 1 == output.part.count,
-        making.copy == 'all',
-    )
-    about = notes | describe_input(bag, topics.made, output.part)
-    return Job(output.file, reading, topics, making, about)
-
-
-def _is_copied(channel: Channel, cameras: set[str], making: Making) -> bool:
-    return is_portable(channel) and (
-        making.copy == 'all' or (making.copy == 'images' and channel.topic in cameras)
-    )
+def _is_done(job: Job, film: Path | None) -> bool:
+    is_done = is_finished(job.output, job.topics.channels, job.notes)
+    if film is not None and film.exists() and not is_done:
+        raise ValueError(f'{film} exists already; delete it or choose another --video')
+    return is_done
 
 
 def _make(
     job: Job,
     output: Output,
+    is_done: bool,
     segmenter: Segmenter,
     film: Path | None,
     tally: Tally,
@@ -240,16 +203,13 @@ def _make(
 ) -> None:
     before = replace(tally)
     bag = job.reading.bag
-    is_done = is_finished(job.output, job.topics.channels, job.notes)
-    if film is not None and film.exists() and not is_done:
-        raise ValueError(f'{film} exists already; delete it or choose another --video')
     if is_done:
         display.say(f'{job.output} is there already')
-        _count_results(job, tally)
+        count_results(job, tally)
     elif not segment_bag(job, segmenter, tally, display, stop):
         return
     output.complete()
-    tally.damage += _losses(job)
+    tally.damage += losses(job)
     done = tally.labelled - before.labelled
     if done:
         rate = done / max(tally.seconds - before.seconds, 1e-9)
@@ -257,29 +217,3 @@ def _make(
     if film is not None and not film.exists():
         count = make_film(job, segmenter.classes.palette, film, display)
         display.say(f'wrote {film}: {count} frames')
-
-
-def _count_results(job: Job, tally: Tally) -> None:
-    """Count what a finished file holds, and what it lacks as far as that can be told."""
-    names = {job.topics.channels[made['label'] - 1].topic for made in job.topics.made.values()}
-    labels = sum(topic.count for topic in Bag(job.output).topics() if topic.name in names)
-    lacking = 0 if job.making.interval_ns else job.reading.count - labels
-    tally.known += labels
-    if lacking > 0:
-        tally.refused += lacking
-        tally.damage.append(
-            f'{job.reading.bag.path}: {lacking} images could not be labelled when {job.output} '
-            'was made; delete it and run again to see why'
-        )
-
-
-def _losses(job: Job) -> list[str]:
-    """What of the recording could not be read."""
-    bag = job.reading.bag
-    counts = {topic.name: topic.count for topic in bag.topics()}
-    return bag.damage + [
-        f'{bag.path}: {counts[name]} of the {bag.expected[name]} messages on {name} that its '
-        'metadata.yaml promises could be read'
-        for name in job.reading.cameras
-        if counts[name] < bag.expected.get(name, 0)
-    ]

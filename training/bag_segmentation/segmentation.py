@@ -108,30 +108,35 @@ def segment_bag(
                 if stop.received:
                     tally.stopped = stop.received
                     return False
-                _segment_input(item, segmenter, results, tally)
+                found = _segmented(item, segmenter)
+                _count(item, job, tally)
+                if not item.written:
+                    results.put(item, found)
                 meter.show(item)
         writer.finish()
     return True
 
 
-def _segment_input(item: Input, segmenter: Segmenter, results: Results, tally: Tally) -> None:
-    found: Segmentation | None = None
-    if item.image is not None:
-        try:
-            found = segmenter.segment(item.image.rgb, stream=item.message.topic)
-        except ValueError as error:  # an image of an impossible size
-            item.problem = str(error)
+def _segmented(item: Input, segmenter: Segmenter) -> Segmentation | None:
+    if item.image is None:
+        return None
+    try:
+        return segmenter.segment(item.image.rgb, stream=item.message.topic)
+    except ValueError as error:  # an image of an impossible size
+        item.problem = str(error)
+        return None
+
+
+def _count(item: Input, job: Job, tally: Tally) -> None:
     if item.problem:
         tally.refused += item.is_frame
-        where = f'{item.message.topic} at {item.message.record_ns} ns'
-        tally.damage.append(f'{where}: {item.problem}')
+        place = f'{job.reading.bag.path}: {item.message.topic} at {item.message.record_ns} ns'
+        tally.damage.append(f'{place}: {item.problem}')
     elif item.is_frame:
         tally.known += item.known
         tally.labelled += not item.known
     elif item.is_camera:
         tally.left_out += 1
-    if not item.written:
-        results.put(item, found)
 
 
 class Results:
