@@ -111,7 +111,8 @@ class TargetSettings:
     """Frames are resized to fit into (width, height) [px], aspect kept; null = not resized."""
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Top, bottom, left, right [px of the resized frame] where pseudo labels do not count:
-    the bonnet, the ego vehicle, the border (Cityscapes at 2048x1024: 30, 240, 30, 30)."""
+    the bonnet, the ego vehicle, the border (Cityscapes at 2048x1024: 30, 240, 30, 30). The mask
+    that `hrda extract --mask` writes beside frames counts as well, without being named."""
     image_suffix: str | None = None
     """End of the images' names; others are left out; null = as the kind has it."""
     split: Split | None = None

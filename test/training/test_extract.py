@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
-from hrda_core.image_codec import decode_bytes
+from hrda_core.image_codec import ENCODINGS, decode_bytes, decode_image
 from training.bag_writer import ImageBagWriter
 from training.cli import main
 from training.rate import FrameClock, parse_interval
@@ -232,6 +233,21 @@ def test_raw_images_become_png_without_loss(tmp_path):
     ((name, data),) = tree(tmp_path / 'out').items()
     assert name == 'drive/cam/1_000000000.png'
     np.testing.assert_array_equal(decode_bytes(data), rgb)
+
+
+@pytest.mark.parametrize('big', [0, 1])
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_every_encoding_with_padded_rows_comes_out_as_the_decoder_says(tmp_path, encoding, big):
+    planar = {'nv12': 1.5, 'nv21': 1.5, 'nv24': 3.0}
+    step, height = 4 * 2 * 8 + 5, 6
+    length = round(step * height * planar.get(encoding, 1.0))
+    data = np.random.default_rng(0).integers(0, 256, length, np.uint8)
+    fields = {'encoding': encoding, 'is_bigendian': big, 'step': step, 'data': data}
+    bag = raw_bag(tmp_path / 'drive', np.zeros((height, 8, 3), np.uint8), **fields)
+    assert extract(bag, '-o', tmp_path / 'out', '--format', 'png') == 0
+    (found,) = tree(tmp_path / 'out').values()
+    message = SimpleNamespace(height=height, width=8, **fields)
+    np.testing.assert_array_equal(decode_bytes(found), decode_image(message))
 
 
 def test_raw_images_become_good_jpegs(tmp_path):
