@@ -10,7 +10,7 @@ from training.extraction.choice import BLURRED, DARK, EVERY, REPEATED, SPREAD, S
 from training.manifest import DAMAGED
 
 KEPT = 'kept'
-BINS = 120
+MOST_BINS = 120
 COLOURS = {
     KEPT: '#2a9d54',
     EVERY: '#dcdfe3',
@@ -37,14 +37,15 @@ def draw_timeline(times: Sequence[int], names: Sequence[str]) -> str:
         names: 'kept' or the reason why not, of each.
     """
     first, span = min(times), max(times) - min(times) + 1
-    bins: list[Counter[str]] = [Counter() for _ in range(BINS)]
+    count = min(MOST_BINS, len(times))
+    bins: list[Counter[str]] = [Counter() for _ in range(count)]
     for time_ns, name in zip(times, names, strict=True):
-        bins[(time_ns - first) * BINS // span][name] += 1
+        bins[(time_ns - first) * count // span][name] += 1
     most = max(counts.total() for counts in bins)
     bars = ''.join(_bar(number, counts, most) for number, counts in enumerate(bins))
     length = timedelta(seconds=round(span / 1e9))
     return (
-        f'<svg viewBox="0 0 {BINS} 20" preserveAspectRatio="none">'
+        f'<svg viewBox="0 0 {count} 20" preserveAspectRatio="none">'
         f'<title>{length} of driving, from left to right</title>{bars}</svg>'
     )
 
