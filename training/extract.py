@@ -37,7 +37,7 @@ from training.extraction.splits import assign_splits, check_shares
 from training.extraction.summary import write_summary
 from training.image_topics import ImageTopic, choose_topics, list_image_topics
 from training.manifest import DAMAGED as UNREADABLE
-from training.progress import displayed
+from training.progress import Display, displayed
 
 NOTHING, DAMAGED = 2, 3
 _MOST_SENTENCES = 10
@@ -74,43 +74,59 @@ def run(args: Any) -> int:
     Raises:
         ValueError: wrong usage: no bag, no such topic, several cameras, a busy output folder.
     """
-    root = Path(args.output)
+    settings = _settings(args)
+    bags = find_bags([Path(path).expanduser() for path in args.bags])
+    with displayed() as display:
+        topics = list_image_topics(bags)
+        for topic in topics:
+            display.say(str(topic))
+        parts = _chosen_parts(bags, topics, args.topic or [], display) if topics else []
+        outcomes = extract_all(parts, settings, args.processes, display) if parts else []
+    damage = [text for bag in bags for text in bag.damage]
+    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
+    if outcomes and not args.dry_run:
+        assign_splits(settings.root, {p.drive for p in parts}, args.val, args.test, args.seed)
+        write_summary(settings.root)
+    return _report(outcomes, damage, settings, topics, bags)
+
+
+def _settings(args: Any) -> ExtractionSettings:
+    """What the arguments ask for; all that can be found wrong with them is found here."""
+    root = Path(args.output).expanduser()
     if root.exists() and not root.is_dir():
         raise ValueError(f'--output {root} is a file; give a folder')
     if args.processes < 1:
         raise ValueError(f'--processes {args.processes} must be at least 1')
     check_shares(args.val, args.test)
-    settings = ExtractionSettings(
-        root, choice_settings(args), picture_settings(args), args.dry_run
-    )
-    if settings.picture.anonymise is not None:
-        load_anonymiser(settings.picture.anonymise)  # better found wrong before than after
-    bags = find_bags([Path(path) for path in args.bags])
-    outcomes: list[Outcome] = []
-    with displayed() as display:
-        topics = list_image_topics(bags)
-        for topic in topics:
-            display.say(str(topic))
-        if topics:
-            chosen = choose_topics(topics, args.topic or [], display.say)
-            parts = drive_topics(bags, chosen)
-            outcomes = extract_all(parts, settings, args.processes, display)
-    damage = [text for bag in bags for text in bag.damage]
-    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
-    if outcomes and not args.dry_run:
-        drives = [outcome.part.drive for outcome in outcomes]
-        assign_splits(root, drives, args.val, args.test, args.seed)
-        write_summary(root)
-    return _report(outcomes, damage, settings, topics, bags)
+    picture = picture_settings(args)
+    if picture.anonymise is not None:
+        load_anonymiser(picture.anonymise)
+    return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
+
+
+def _chosen_parts(
+    bags: Sequence[Bag], topics: Sequence[ImageTopic], wanted: Sequence[str], display: Display
+) -> list[DriveTopic]:
+    chosen = choose_topics(topics, wanted, display.say)
+    parts = drive_topics(bags, chosen)
+    for bag in bags:
+        if all(part.bag != bag.path for part in parts):
+            names = ', '.join(topic.name for topic in chosen)
+            display.say(f'{bag.path} has no images on {names}')
+    return parts
 
 
 def drive_names(bags: Sequence[Bag]) -> list[str]:
-    """A name for each bag: its own, with the folder above it in front where names are equal."""
-    names = [bag.name for bag in bags]
-    return [
-        name if names.count(name) == 1 else f'{bag.path.resolve().parent.name}_{name}'
-        for name, bag in zip(names, bags, strict=True)
-    ]
+    """A name for each bag: its own, with folders above it in front as far as names are equal."""
+    paths = [(*bag.path.resolve().parent.parts[1:], bag.name) for bag in bags]
+    names = ['_'.join(path[-1:]) for path in paths]
+    for depth in range(2, 1 + max(map(len, paths), default=0)):
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 else '_'.join(path[-depth:])
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return names
 
 
 def drive_topics(bags: Sequence[Bag], chosen: Sequence[ImageTopic]) -> list[DriveTopic]:

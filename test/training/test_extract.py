@@ -210,6 +210,15 @@ def test_two_bags_of_one_name_get_two_folders(camera_bag, tmp_path):
     assert drives == ['monday_bag', 'tuesday_bag']
 
 
+def test_bags_below_folders_of_one_name_get_longer_names(camera_bag, tmp_path):
+    for place in ('x/monday/bag', 'y/monday/bag', 'tuesday/bag'):
+        camera_bag(place, count=1)
+    extract(*(tmp_path / f'{name}' for name in ('x/monday', 'y/monday', 'tuesday')),
+            '-o', tmp_path / 'out')  # fmt: skip
+    drives = sorted(path.name for path in (tmp_path / 'out').iterdir() if path.is_dir())
+    assert drives == ['tuesday_bag', 'x_monday_bag', 'y_monday_bag']
+
+
 def raw_bag(path, rgb, **changes):
     height, width, _ = rgb.shape
     with ImageBagWriter(path) as bag:

@@ -84,6 +84,12 @@ def test_several_cameras(tmp_path, jpeg):
     }
 
 
+def test_a_recording_without_the_topic_is_named(camera_bag, tmp_path, capsys):
+    bags = [camera_bag('a', count=1), camera_bag('b', count=1, topic='/rear/compressed')]
+    assert extract(*bags, '-o', tmp_path / 'out', '--topic', '/rear') == 0
+    assert f'{bags[0]} has no images on /rear/compressed' in capsys.readouterr().err
+
+
 def test_an_error_in_one_process_ends_all(season, tmp_path, capsys):
     assert extract(season, '-o', tmp_path / 'out', '--processes', 2, '--crop', '0,0,99,9') == 1
     assert 'leaves the frame' in capsys.readouterr().err
