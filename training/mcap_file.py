@@ -6,7 +6,6 @@ disk); the format itself (https://mcap.dev/spec) is a list of records that can b
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import zlib
@@ -36,6 +35,7 @@ from training.raw_message import (
     read_part,
     slice_bytes,
 )
+from training.record_file import RecordFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -56,7 +56,7 @@ class Record(NamedTuple):
     whole: bool
 
 
-class McapFile:
+class McapFile(RecordFile):
     """An .mcap file, open for reading.
 
     Args:
@@ -71,26 +71,14 @@ class McapFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.damage: list[str] = []
+        super().__init__(path, MAGIC, 'an .mcap file')
         self.period_ns = (0, 0)
-        self._file = path.open('rb')
-        self._size = os.fstat(self._file.fileno()).st_size
         self._channels: dict[int, Channel] = {}
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._counts: Counter[int] | None = None
         self._chunk_channels: dict[int, frozenset[int]] = {}
         self._complete = True
-        if self._read(0, len(MAGIC)) != MAGIC:
-            self.close()
-            raise BagDamageError(
-                f'{path} does not begin like an .mcap file; it is empty, damaged or another format'
-            )
         self._read_summary()
-
-    def close(self) -> None:
-        """Close the file; messages that were handed out cannot be read any more."""
-        self._file.close()
 
     def topics(self) -> list[Topic]:
         """The topics and their numbers of messages; walks through a file without a summary."""
@@ -111,9 +99,6 @@ class McapFile:
         for number, record_ns, read in self._walk(frozenset(topics)):
             channel = self._channels[number]
             yield RawMessage(channel.topic, channel.msgtype, record_ns, read)
-
-    def _read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._file.fileno(), size, offset)
 
     def _read_summary(self) -> None:
         """Take channels, counts and chunk contents from the end of the file, if it has one."""
@@ -181,19 +166,10 @@ class McapFile:
                 else:
                     yield from self._message(self._read, record, topics)
                 if not record.whole:
-                    missing = (record.end - self._size) / 1e6
-                    raise BagDamageError(
-                        f'it is cut off at byte {self._size}, {missing:.3f} MB before the end of '
-                        'a record; what followed is lost'
-                    )
+                    raise self._cut_off(record.end)
             self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
             self._tell(str(error))
-
-    def _tell(self, text: str) -> None:
-        sentence = f'{self.path.name} is damaged: {text}'
-        if sentence not in self.damage:
-            self.damage.append(sentence)
 
     def _walk_chunk(
         self, chunk: Record, topics: frozenset[str] | None

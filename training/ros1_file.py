@@ -7,7 +7,6 @@ a recording that was never closed (.bag.active, no index) reads like all others.
 from __future__ import annotations
 
 import bz2
-import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -26,6 +25,7 @@ from training.raw_message import (
     read_part,
     slice_bytes,
 )
+from training.record_file import RecordFile
 
 MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _BAG_HEADER, _CHUNK, _CHUNK_INFO, _CONNECTION = 0x02, 0x03, 0x05, 0x06, 0x07
@@ -51,7 +51,7 @@ class _Record(NamedTuple):
     whole: bool
 
 
-class Ros1File:
+class Ros1File(RecordFile):
     """A .bag file, open for reading.
 
     Args:
@@ -65,24 +65,11 @@ class Ros1File:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.damage: list[str] = []
-        self._file = path.open('rb')
-        self._size = os.fstat(self._file.fileno()).st_size
+        super().__init__(path, MAGIC, 'a ROS 1 bag of version 2.0')
         self._connections: dict[int, tuple[str, str]] = {}
         self._counts: Counter[int] | None = None
         self._held: dict[int, frozenset[int]] = {}
-        if self._read(0, len(MAGIC)) != MAGIC:
-            self.close()
-            raise BagDamageError(
-                f'{path} does not begin like a ROS 1 bag of version 2.0; it is empty, damaged or '
-                'another format'
-            )
         self._read_index()
-
-    def close(self) -> None:
-        """Close the file; messages that were handed out cannot be read any more."""
-        self._file.close()
 
     def topics(self) -> list[Topic]:
         """The topics and their numbers of messages; walks through a file without an index."""
@@ -104,9 +91,6 @@ class Ros1File:
             name, msgtype = self._connections[number]
             yield RawMessage(name, msgtype, record_ns, read, ros1=True)
 
-    def _read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._file.fileno(), size, offset)
-
     def _read_index(self) -> None:
         """Take connections, counts and chunk contents from the end of the file, if it has one."""
         try:
@@ -125,15 +109,9 @@ class Ros1File:
                     self._held[position] = frozenset(pairs)
                     counts.update(pairs)
             self._counts = counts
-        except (
-            BagDamageError,
-            KeyError,
-            struct.error,
-            UnicodeDecodeError,
-            StopIteration,
-        ) as error:
+        except (*_BROKEN, StopIteration) as error:
             self._held.clear()
-            self._tell(f'{error or "it ends at once"}; what can be read is taken')
+            self._tell(f'{str(error) or "it ends at once"}; what can be read is taken')
 
     def _note_connection(self, record: _Record, read: Reader) -> None:
         fields = _fields(read(record.start, record.end - record.start))
@@ -153,11 +131,7 @@ class Ros1File:
                 else:
                     yield from self._message(self._read, record, topics)
                 if not record.whole:
-                    missing = (record.end - self._size) / 1e6
-                    raise BagDamageError(
-                        f'it is cut off at byte {self._size}, {missing:.3f} MB before the end of '
-                        'a record; what followed is lost'
-                    )
+                    raise self._cut_off(record.end)
                 position = record.end
         except _BROKEN as error:
             self._tell(str(error))
@@ -200,11 +174,6 @@ class Ros1File:
                 seconds, nanoseconds = _PAIR.unpack(record.fields['time'])
                 record_ns = seconds * 1_000_000_000 + nanoseconds
                 yield number, record_ns, partial(read_part, read, record.start, record.end)
-
-    def _tell(self, text: str) -> None:
-        sentence = f'{self.path.name} is damaged: {text}'
-        if sentence not in self.damage:
-            self.damage.append(sentence)
 
 
 def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
