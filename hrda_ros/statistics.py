@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 WINDOW_S = 5.0
 LONG_WINDOW_S = 60.0
+MOST_RESULTS = 5000
 UNDECODABLE, MODEL_FAILED, STALE = 'undecodable', 'model_failed', 'stale'
 REASONS = (UNDECODABLE, MODEL_FAILED, STALE)
 """Why a frame that was taken up is dropped."""
@@ -67,7 +68,8 @@ class FrameStatistics:
         self._lock = Lock()
         self._arrivals: deque[float] = deque()
         self._drops: deque[float] = deque()
-        self._results: deque[tuple[float, FrameResult]] = deque()
+        # A camera of 80 Hz fills it in the long window; a faster one may not fill the memory.
+        self._results: deque[tuple[float, FrameResult]] = deque(maxlen=MOST_RESULTS)
         self._received = self._processed = 0
         self._dropped: Counter[str] = Counter()
         self._failing = self._last_error = ''
