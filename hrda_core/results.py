@@ -15,7 +15,8 @@ class Segmentation(NamedTuple):
 
     Attributes:
         labels: uint8 (H, W) train ids.
-        confidence: uint8 (H, W), largest softmax probability of the fused logits, 0..255.
+        confidence: uint8 (H, W), largest softmax probability of the fused logits, divided by the
+            temperature of a calibrated checkpoint, 0..255.
         windows_computed: detail windows that went through the network.
         windows_planned: detail windows of the published plan, repeated ones counted.
         milliseconds: wall time of the call [ms].

@@ -25,6 +25,7 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
 from hrda_core.results import Explanation, Segmentation
 from hrda_core.runtime import Runtime, choose_runtime, is_out_of_memory
+from hrda_core.temperature import temperature_of
 from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
 
@@ -82,6 +83,8 @@ class Segmenter:
         model: the network; without weights, unless it is live.
         classes: what it tells apart.
         settings: as given, with the limits as they are now.
+        temperature: what logits are divided by for confidence and probabilities; 1 unless the
+            checkpoint is calibrated.
 
     Raises:
         ValueError: the device or precision is not to be had, or the mode needs a detail branch.
@@ -100,6 +103,7 @@ class Segmenter:
         else:
             self.model = model.without_weights(self._runtime.device)
             self._engine = build_engine(model, self.settings, self._runtime)
+        self.temperature = 1.0 if live else temperature_of(model)
         self._at_once = 1
         self._anytime: Anytime | None = None
         if self.settings.mode == 'anytime':
@@ -215,7 +219,7 @@ class Segmenter:
         """
         predicted = self._predict(image, stream, lambda crop: [crop.fused])
         for _, strip in self._strips(predicted.mosaics[0], predicted.size):
-            yield strip.softmax(dim=0)
+            yield strip.div_(self.temperature).softmax(dim=0)
 
     @torch.inference_mode()
     def explain(self, image: Uint8Array, stream: str = '') -> Explanation:
@@ -348,7 +352,10 @@ class Segmenter:
             rows = slice(start, start + strip.shape[1])
             highest, label = strip.max(dim=0)
             decided[0, rows] = label
-            decided[1, rows] = _to_bytes(1 / strip.sub_(highest).exp_().sum(dim=0))
+            strip.sub_(highest)
+            if self.temperature != 1:
+                strip.mul_(1 / self.temperature)
+            decided[1, rows] = _to_bytes(1 / strip.exp_().sum(dim=0))
         labels, confidence = decided.cpu().numpy()
         return labels, confidence
 

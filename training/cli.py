@@ -27,6 +27,7 @@ COMMANDS = {
     'compare': ('training.compare', 'put training runs side by side: scores, settings, plots'),
     'predict': ('training.predict', 'label images and videos: ids, confidence, overlays'),
     'view': ('training.view.command', 'watch a network at work on a recording, in a browser'),
+    'calibrate': ('training.calibrate', 'make the confidence honest on labelled frames'),
     'tune-windows': ('training.tune_windows', 'find out how few detail windows are enough'),
     'domain-shift': ('training.domain_shift', 'tell how far images are from those of training'),
     'export': ('training.export', 'write a network as ONNX files, for onnxruntime and TensorRT'),

@@ -181,27 +181,30 @@ def run(args: Namespace) -> int:
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         tally_frames(tally, segmenter, frames, display)
-    _print(tally)
+    _print(tally, segmenter.temperature)
     if args.json:
-        _write_json(tally, args.checkpoint, Path(args.json))
+        _write_json(tally, args.checkpoint, segmenter.temperature, Path(args.json))
     if args.plots:
         _write_plots(tally, Path(args.plots))
     return 0
 
 
-def _print(tally: Tally) -> None:
+def _print(tally: Tally, temperature: float) -> None:
     console, scores = Console(highlight=False), tally.fused.scores()
     console.print(score_table(scores))
-    console.print(f'expected calibration error {_percent(tally.calibration.error())} %')
+    how = f'temperature {temperature:.3f}' if temperature != 1 else 'not calibrated'
+    error = _percent(tally.calibration.error())
+    console.print(f'expected calibration error {error} % ({how})')
     if tally.parts:
         parts = {name: matrix.scores() for name, matrix in tally.parts.items()}
         console.print(parts_table({**parts, 'fused': scores}))
 
 
-def _write_json(tally: Tally, checkpoint: str, path: Path) -> None:
+def _write_json(tally: Tally, checkpoint: str, temperature: float, path: Path) -> None:
     values = {
         'checkpoint': checkpoint,
         **tally.fused.scores().to_dict(),
+        'temperature': temperature,
         'calibration': tally.calibration.to_dict(),
         'confusion': tally.fused.to_dict(),
     }
