@@ -11,7 +11,7 @@ import pytest
 import tiny_run
 import torch
 
-from hrda_core.checkpoints import add_metadata, load_model, read_metadata
+from hrda_core.checkpoints import add_metadata, load_model, read_metadata, save_model
 from hrda_core.image_codec import decode_bytes
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
@@ -25,7 +25,11 @@ IMAGE = np.random.default_rng(3).integers(0, 256, (80, 96, 3), dtype=np.uint8)
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_run.write_checkpoint(tmp_path_factory.mktemp('model') / 'm.safetensors')
+    path = tiny_run.write_checkpoint(tmp_path_factory.mktemp('model') / 'm.safetensors')
+    model = load_model(path)
+    torch.nn.init.normal_(model.head.classify.weight, std=1.0)  # sure of something
+    save_model(path, model, step=0)
+    return path
 
 
 @pytest.fixture(scope='module')
