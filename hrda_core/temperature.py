@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from hrda_core.hrda import HRDA
+from hrda_core.metadata import entry_of
 
 METADATA_KEY = 'calibration'
 
@@ -44,16 +45,7 @@ class FittedTemperature:
         Raises:
             ValueError: what it says cannot be understood.
         """
-        text = model.metadata.get(METADATA_KEY)
-        if text is None:
-            return None
-        try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f'the metadata {METADATA_KEY!r} of the checkpoint cannot be used ({error}); run '
-                '`hrda calibrate` again'
-            ) from error
+        return entry_of(model, METADATA_KEY, cls, 'hrda calibrate')
 
 
 def temperature_of(model: HRDA) -> float:

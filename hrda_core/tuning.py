@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
+from hrda_core.metadata import entry_of
 
 METADATA_KEY = 'anytime'
 
@@ -42,16 +43,7 @@ class TunedWindows:
         Raises:
             ValueError: what it says cannot be understood.
         """
-        text = model.metadata.get(METADATA_KEY)
-        if text is None:
-            return None
-        try:
-            return cls(**json.loads(text))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f'the metadata {METADATA_KEY!r} of the checkpoint cannot be used ({error}); run '
-                '`hrda tune-windows` again'
-            ) from error
+        return entry_of(model, METADATA_KEY, cls, 'hrda tune-windows')
 
 
 def tuned_settings(settings: InferenceSettings, model: HRDA) -> InferenceSettings:

@@ -46,14 +46,14 @@ def run(args: Namespace) -> int:
     segmenter = Segmenter(model, inference_settings(args))
     with displayed() as display:
         fitted = _fit(segmenter, settings, args.pixels, display)
-        output = args.output or args.checkpoint
-        add_metadata(args.checkpoint, {METADATA_KEY: fitted.to_json()}, output)
-        display.say(
-            f'temperature {fitted.temperature:.3f} from {fitted.images} frames: expected '
-            f'calibration error there {100 * fitted.error_before:.2f} % before, '
-            f'{100 * fitted.error_after:.2f} % after'
-        )
-        display.say(f'{output} now holds it; `hrda eval` on others tells how it carries over')
+    output = args.output or args.checkpoint
+    add_metadata(args.checkpoint, {METADATA_KEY: fitted.to_json()}, output)
+    before, after = (f'{100 * e:.2f} %' for e in (fitted.error_before, fitted.error_after))
+    print(
+        f'temperature {fitted.temperature:.3f} from {fitted.images} frames: expected calibration '
+        f'error there {before} before, {after} after\n'
+        f'{output} now holds it; `hrda eval` on others tells how it carries over'
+    )
     return 0
 
 
