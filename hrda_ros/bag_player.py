@@ -84,16 +84,24 @@ class BagPlayer:
         self._connections = connections
         self._options = options
         self._restamp = not options.keep_stamps and has_header(reader, connections[0].msgtype)
+        self._start_s, self._played = time.monotonic(), 0
 
     def play(self, publisher: Publisher) -> int:
-        """Publish everything once; how many messages that were."""
-        start_s, first_ns, count = time.monotonic(), 0, 0
+        """Publish everything once; how many messages that were.
+
+        A fixed rhythm goes on from one call to the next; the recorded one begins anew.
+        """
+        if not (self._options.hz and self._played):
+            self._start_s, self._played = time.monotonic(), 0
+        first_ns, count = 0, 0
         for _, record_ns, data in self._reader.messages(self._connections):
             first_ns = first_ns if count else record_ns
-            due = start_s + due_s(self._options, count, (record_ns - first_ns) / 1e9)
+            recorded_s = (record_ns - first_ns) / 1e9
+            due = self._start_s + due_s(self._options, self._played, recorded_s)
             time.sleep(max(0.0, due - time.monotonic()))
             publisher.publish(restamp(data, time.time_ns()) if self._restamp else bytes(data))
             count += 1
+            self._played += 1
         return count
 
 

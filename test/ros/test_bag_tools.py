@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ pytest.importorskip('rosbags', reason='the bag tools need rosbags')
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+
+from hrda_ros import bag_player
 
 SCRIPTS = Path(__file__).resolve().parents[2] / 'scripts'
 STAMP_NS = 1_600_000_000 * 10**9
@@ -113,6 +116,27 @@ def test_a_loop_ends_cleanly_on_a_signal(start_process: Start, graph: Any, bag: 
     output, _ = player.communicate(timeout=15)
     assert player.returncode == 0
     assert 'Traceback' not in output
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [(['--hz', '100'], [0.0, 0.01, 0.02, 0.03]), (['--rate', '2'], [0.0, 0.5, 0.0, 0.5])],
+)
+def test_a_fixed_rhythm_goes_on_from_loop_to_loop(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], expected: list[float]
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(bag_player.time, 'sleep', slept.append)
+    monkeypatch.setattr(bag_player.time, 'monotonic', lambda: 0.0)
+    messages = [(None, 0, b''), (None, 10**9, b'')]
+    player = bag_player.BagPlayer(
+        SimpleNamespace(messages=lambda _: messages),
+        [None],
+        bag_player.parse_arguments(['drive', '--keep-stamps', *options]),
+    )
+    publisher = SimpleNamespace(publish=lambda data: None)
+    assert player.play(publisher) + player.play(publisher) == 4
+    assert slept == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
