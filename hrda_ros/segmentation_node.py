@@ -139,8 +139,16 @@ class SegmentationNode(Node):
             camera.log_rates()
 
 
-def main(make_segmenter: Callable[[Settings], ImageSegmenter] = load_segmenter) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code of the process."""
+def main(
+    make_segmenter: Callable[[Settings], ImageSegmenter] = load_segmenter,
+    made: Callable[[SegmentationNode], None] = lambda node: None,
+) -> int:
+    """Run the node until SIGINT or SIGTERM; the exit code of the process.
+
+    Args:
+        make_segmenter: see `SegmentationNode`.
+        made: gets the node before it spins.
+    """
     ArgumentParser(
         prog='segment',
         description='Segment a camera topic: set parameters with --ros-args -p NAME:=VALUE.',
@@ -153,6 +161,7 @@ def main(make_segmenter: Callable[[Settings], ImageSegmenter] = load_segmenter) 
     try:
         node = SegmentationNode(make_segmenter)
         try:
+            made(node)
             _spin(node)
         finally:
             quiet_signals()

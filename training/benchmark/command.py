@@ -5,6 +5,7 @@ Usage: hrda bench train [--encoder=mit_b5] [--context=1024] [--detail=512] [--pr
        hrda bench models [--encoders mit_b0 tiny_vit_5m_224] [--size=1280x720] [--csv FILE]
        hrda bench anytime X.safetensors --images DIR [--labels DIR] [-o FOLDER]
        hrda bench bags [--size=1920x1080] [--frames=300] [--json FILE]
+       hrda bench node --ros-python PYTHON [--checkpoint X.safetensors] [--minutes 5]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ BENCHMARKS = {
     'models': 'training.benchmark.models',
     'anytime': 'training.benchmark.anytime',
     'bags': 'training.benchmark.bags',
+    'node': 'training.benchmark.node',
 }
 """What can be measured -> module with `add_arguments` and `run`, which is its help as well."""
 

@@ -7,8 +7,8 @@ from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from dataclasses import fields
 from pathlib import Path
 
-from training.demo.live import LiveError
 from training.demo.run import CommandFailed, Demo, DemoSettings
+from training.ros_processes import LiveError
 
 
 def main() -> int:
