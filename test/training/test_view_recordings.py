@@ -102,7 +102,7 @@ def test_a_damaged_image_does_not_end_the_recording(tmp_path):
     [
         ('missing', FileNotFoundError, 'no such file'),
         ('empty', ValueError, 'holds no image'),
-        ('notes.txt', ValueError, 'no rosbag2 file'),
+        ('notes.txt', ValueError, 'is no recording'),
         ('broken.mp4', ValueError, 'cannot be opened as a video'),
         ('broken.mcap', ValueError, 'no image messages.*damaged'),
     ],

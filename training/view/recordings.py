@@ -14,7 +14,7 @@ from hrda_core.classes import Uint8Array
 from hrda_core.image_codec import decode_compressed, decode_image
 from training.bags import Bag, RawMessage, decode_message, find_bags
 from training.image_files import IMAGE_SUFFIXES, list_images, read_image
-from training.image_topics import choose_topic, list_image_topics
+from training.image_topics import choose_topics, list_image_topics
 from training.progress import Display
 from training.video import DEFAULT_RATE_HZ, VIDEO_SUFFIXES, VideoReader
 
@@ -61,7 +61,7 @@ class BagRecording:
         # One file at a time can be left out at once, which a bag of many cannot.
         self._parts = [[Bag(file) for file in bag.files] for bag in bags]
         self._counts: list[int] = []
-        promised = sum(t.count for bag in bags for t in bag.topics() if t.name == topic)
+        promised = sum(t.count for bag in bags for t in bag.promised_topics() if t.name == topic)
         messages = display.track(self._messages(), 'reading times', promised)
         self.times_s = _joined(self._times(messages, len(bags)))
         self.notes = [text for bag in bags for text in bag.damage]
@@ -76,6 +76,7 @@ class BagRecording:
             for part in parts:
                 for message in part.messages([self._topic]):
                     yield number, file, message
+                part.drop_unpacked()
                 file += 1
 
     def _times(self, messages: Iterator[tuple[int, int, RawMessage]], bags: int) -> list[Seconds]:
@@ -95,6 +96,7 @@ class BagRecording:
                 for number, message in enumerate(file.messages([self._topic]), before):
                     if number >= index:
                         yield lambda message=message: _decode(message)  # type: ignore[misc]
+                file.drop_unpacked()
             before += count
 
 
@@ -201,13 +203,14 @@ def open_recording(path: Path, topic: str | None, rate_hz: float, display: Displ
     except ValueError:
         if not path.is_dir():
             raise
-        remedy = 'give a rosbag2 folder or file, a video, an image or a folder of images'
+        remedy = 'give a bag, a video, an image or a folder of images'
         return ImageRecording(path.name, list_images(path, remedy), rate_hz)
     topics = list_image_topics(bags)
     if not topics:
         damage = '; '.join(text for bag in bags for text in bag.damage)
         raise ValueError(f'{path} has no image messages{"; " if damage else ""}{damage}')
-    return BagRecording(bags, choose_topic(topics, topic, display.say).name, display)
+    (chosen,) = choose_topics(topics, [topic] if topic else [], display.say)
+    return BagRecording(bags, chosen.name, display)
 
 
 def _decode(message: RawMessage) -> Uint8Array:
