@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import Field
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -14,48 +15,74 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from hrda_ros.process import StartError
-from hrda_ros.settings import SETTINGS, Settings, coerce, nearest
+from hrda_ros.settings import coerce, nearest, table_of
 
+Kind = TypeVar('Kind')
 OWNED_BY_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 
 
-class NodeParameters:
+class NodeParameters(Generic[Kind]):
     """Declares every setting on a node and reads them back.
 
     The node must have been made with automatically_declare_parameters_from_overrides=True: only
     so can a value of a neighbouring type (1 for 1.0) be mended instead of ending the process,
     and a misspelt name be reported instead of ignored.
 
+    Args:
+        node: gets the parameters.
+        kind: dataclass of settings, whose fields are made by `setting`.
+
     Raises:
         StartError: a value from the command line or a parameter file is refused.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        given = {name: _withdraw(node, name) for name in SETTINGS if node.has_parameter(name)}
-        for name in SETTINGS:
+    def __init__(self, node: Node, kind: type[Kind]) -> None:
+        self._node, self._kind = node, kind
+        self._table = table = table_of(kind)
+        given = {name: _withdraw(node, name) for name in table if node.has_parameter(name)}
+        for name, item in table.items():
             try:
-                value = coerce(name, given.get(name, SETTINGS[name].default))
+                value = coerce(name, given.get(name, item.default), table)
             except ValueError as error:
                 raise StartError(f'parameter {error}') from error
             plain = list(value) if isinstance(value, tuple) else value
-            node.declare_parameter(name, plain, _descriptor(name), ignore_override=True)
+            node.declare_parameter(name, plain, _descriptor(item), ignore_override=True)
         self._warn_of_unknown()
         if hasattr(node, 'add_pre_set_parameters_callback'):  # not in Humble
-            node.add_pre_set_parameters_callback(_mend_types)
-        node.add_on_set_parameters_callback(_check)
+            node.add_pre_set_parameters_callback(self._mend_types)
+        node.add_on_set_parameters_callback(self._check)
 
-    def read(self) -> Settings:
+    def read(self) -> Kind:
         """The values as they are now; safe from any thread."""
-        values = {name: self._node.get_parameter(name).value for name in SETTINGS}
-        return Settings(**{**values, 'cameras': tuple(values['cameras'])})
+        values = {name: self._node.get_parameter(name).value for name in self._table}
+        return self._kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     def _warn_of_unknown(self) -> None:
         for name in self._node.get_parameters_by_prefix(''):
-            if name not in SETTINGS and not name.startswith(OWNED_BY_ROS):
+            if name not in self._table and not name.startswith(OWNED_BY_ROS):
                 self._node.get_logger().warning(
-                    f'parameter {name} is unknown and has no effect{nearest(name)}'
+                    f'parameter {name} is unknown and has no effect{nearest(name, self._table)}'
                 )
+
+    def _mend_types(self, parameters: list[Parameter]) -> list[Parameter]:
+        """Let `ros2 param set ... overlay_alpha 1` mean 1.0; everything else stays as it came."""
+        return [
+            Parameter(item.name, value=float(item.value))
+            if item.type_ is Parameter.Type.INTEGER
+            and item.name in self._table
+            and isinstance(self._table[item.name].default, float)
+            else item
+            for item in parameters
+        ]
+
+    def _check(self, parameters: list[Parameter]) -> SetParametersResult:
+        for item in parameters:
+            if item.name in self._table:
+                try:
+                    coerce(item.name, item.value, self._table)
+                except ValueError as error:
+                    return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
 
 
 def _withdraw(node: Node, name: str) -> Any:
@@ -64,8 +91,8 @@ def _withdraw(node: Node, name: str) -> Any:
     return value
 
 
-def _descriptor(name: str) -> ParameterDescriptor:
-    details = SETTINGS[name].metadata
+def _descriptor(item: Field[Any]) -> ParameterDescriptor:
+    details = item.metadata
     descriptor = ParameterDescriptor(
         description=details['description'], read_only=not details['live']
     )
@@ -73,7 +100,7 @@ def _descriptor(name: str) -> ParameterDescriptor:
         descriptor.additional_constraints = 'one of ' + ', '.join(details['choices'])
     if details['bounds']:
         low, high = details['bounds']
-        if isinstance(SETTINGS[name].default, int):
+        if isinstance(item.default, int):
             descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
             return descriptor
         # A step other than 0 makes sliders send values that are then refused (rqt#264).
@@ -81,25 +108,3 @@ def _descriptor(name: str) -> ParameterDescriptor:
             FloatingPointRange(from_value=low, to_value=high, step=0.0)
         ]
     return descriptor
-
-
-def _mend_types(parameters: list[Parameter]) -> list[Parameter]:
-    """Let `ros2 param set ... overlay_alpha 1` mean 1.0; everything else stays as it came."""
-    return [
-        Parameter(item.name, value=float(item.value))
-        if item.type_ is Parameter.Type.INTEGER
-        and item.name in SETTINGS
-        and isinstance(SETTINGS[item.name].default, float)
-        else item
-        for item in parameters
-    ]
-
-
-def _check(parameters: list[Parameter]) -> SetParametersResult:
-    for item in parameters:
-        if item.name in SETTINGS:
-            try:
-                coerce(item.name, item.value)
-            except ValueError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-    return SetParametersResult(successful=True)

@@ -7,7 +7,6 @@ import importlib
 import os
 import signal
 import sys
-import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -130,8 +129,6 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _end(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    # An inference cannot be interrupted. Everything of ROS is already shut down here, so the
-    # process need not wait for a result that nobody will see.
-    if any(thread is not threading.main_thread() for thread in threading.enumerate()):
-        os._exit(code)
-    sys.exit(code)
+    # Everything of ROS is already shut down here. An inference cannot be interrupted, and torch
+    # takes seconds to be torn down; `ros2 launch` waits for 5 s and then complains.
+    os._exit(code)

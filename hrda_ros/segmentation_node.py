@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from threading import Condition, Thread
-from typing import Any, NoReturn
+from typing import Any
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from hrda_ros.camera import Camera
 from hrda_ros.decoder import choose_decoder
@@ -21,13 +17,12 @@ from hrda_ros.image_segmenter import ImageSegmenter, load_segmenter
 from hrda_ros.latest_frame import Turns
 from hrda_ros.model import Model
 from hrda_ros.parameters import NodeParameters
-from hrda_ros.process import own_arguments, quiet_signals
 from hrda_ros.services import ReloadService, offer_enable
 from hrda_ros.settings import Settings, describe
+from hrda_ros.spinning import run_node
 
 LOG_PERIOD_S = 5.0
 JOIN_TIMEOUT_S = 3.0
-SIGNAL_POLL_S = 0.1
 
 
 class SegmentationNode(Node):
@@ -56,7 +51,7 @@ class SegmentationNode(Node):
         super().__init__(
             'segmentation', automatically_declare_parameters_from_overrides=True, **node_options
         )
-        self._values = NodeParameters(self)
+        self._values = NodeParameters(self, Settings)
         self._make_segmenter = make_segmenter
         settings = self._values.read()
         self._model = self._load(settings)
@@ -149,33 +144,15 @@ def main(
         make_segmenter: see `SegmentationNode`.
         made: gets the node before it spins.
     """
-    ArgumentParser(
+
+    def make_node() -> SegmentationNode:
+        node = SegmentationNode(make_segmenter)
+        made(node)
+        return node
+
+    return run_node(
+        make_node,
         prog='segment',
         description='Segment a camera topic: set parameters with --ros-args -p NAME:=VALUE.',
-        epilog='parameters:\n' + describe(),
-        formatter_class=RawDescriptionHelpFormatter,
-    ).parse_args(own_arguments())
-    # The handlers of rclpy end the context from a thread of their own, which at times collides
-    # with our ending it; those of `process` raise KeyboardInterrupt here.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        node = SegmentationNode(make_segmenter)
-        try:
-            made(node)
-            _spin(node)
-        finally:
-            quiet_signals()
-            node.close()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        quiet_signals()
-        rclpy.try_shutdown()
-    return 0
-
-
-def _spin(node: Node) -> NoReturn:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while True:
-        executor.spin_once(timeout_sec=SIGNAL_POLL_S)
+        parameters=describe(),
+    )

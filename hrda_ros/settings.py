@@ -1,4 +1,4 @@
-"""The segmentation node's parameters as plain values: defaults, meanings, checks. No ROS."""
+"""Parameters as plain values, first the segmentation node's: meanings, checks. No ROS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = {str: 'a text', float: 'a number', bool: 'true or false', int: 'a whole 
 CAMERA_NAME = re.compile('[A-Za-z][A-Za-z0-9_]*')
 
 
-def _setting(
+def setting(
     default: Value,
     description: str,
     *,
@@ -20,6 +20,7 @@ def _setting(
     bounds: tuple[float, float] | None = None,
     live: bool = False,
 ) -> Any:
+    """A field that is a parameter: what it means, which values it takes, and whether live."""
     details = {'description': description, 'choices': choices, 'bounds': bounds, 'live': live}
     return field(default=default, metadata=details)
 
@@ -28,118 +29,124 @@ def _setting(
 class Settings:
     """Values of the node's parameters; those not marked `live` need a restart."""
 
-    checkpoint: str = _setting(
+    checkpoint: str = setting(
         '',
         'Model file (.safetensors) written by `hrda train` or import; the service ~/reload takes '
         'a changed one',
         live=True,
     )
-    device: str = _setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
-    precision: str = _setting(
+    device: str = setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
+    precision: str = setting(
         'auto', 'Number format of the model', choices=('auto', 'fp32', 'bf16', 'fp16')
     )
-    compile: bool = _setting(False, 'Have torch.compile fuse the network; slow to start')
-    backend: str = _setting(
+    compile: bool = setting(False, 'Have torch.compile fuse the network; slow to start')
+    backend: str = setting(
         'torch',
         'What computes the network: torch, or files of `hrda export` by onnx or tensorrt',
         choices=('torch', 'onnx', 'tensorrt'),
     )
-    export_dir: str = _setting(
+    export_dir: str = setting(
         '', 'Folder of `hrda export`; empty for model.onnx/ beside model.safetensors'
     )
-    mode: str = _setting(
+    mode: str = setting(
         'exact',
         'exact: the published windows; anytime: the windows that matter, until a limit is met',
         choices=('exact', 'anytime'),
     )
-    threshold: float = _setting(
+    threshold: float = setting(
         -1.0,
         'Mode anytime: least score of a window; -1 takes what `hrda tune-windows` found, or 0',
         bounds=(-1.0, 1.0),
         live=True,
     )
-    budget: int = _setting(
+    budget: int = setting(
         -1,
         'Mode anytime: most windows per frame; -1 means no limit',
         bounds=(-1, 10000),
         live=True,
     )
-    deadline_ms: float = _setting(
+    deadline_ms: float = setting(
         0.0,
         'Mode anytime: time for one frame [ms]; 0 means no limit',
         bounds=(0.0, 60000.0),
         live=True,
     )
-    context: str = _setting(
+    context: str = setting(
         'whole',
         'Mode anytime: one context over the whole image, or the fewest of the trained size',
         choices=('whole', 'fewest'),
     )
-    window_size: int = _setting(
+    window_size: int = setting(
         0, 'Mode anytime: about the side of a window [px]; 0: tuned or trained', bounds=(0, 8192)
     )
-    window_overlap: int = _setting(
+    window_overlap: int = setting(
         0, 'Mode anytime: how far neighbouring windows overlap [px]', bounds=(0, 4096)
     )
-    class_weights: str = _setting(
+    class_weights: str = setting(
         '', 'Mode anytime: weights of classes in the score of a window, e.g. person=4, rider=2'
     )
-    ageing: float = _setting(
+    ageing: float = setting(
         0.0,
         'Mode anytime: growth of the score of a window that is left out, per frame',
         bounds=(0.0, 1000.0),
     )
-    cameras: tuple[str, ...] = _setting(
+    cameras: tuple[str, ...] = setting(
         ('',),
         'Names of several cameras that share the model, e.g. [front, rear]: front/image comes '
         'in, ~/front/label goes out; [""] is one camera on `image`',
     )
-    image_transport: str = _setting(
+    image_transport: str = setting(
         'raw',
         'raw subscribes to `image`, compressed to `image`/compressed',
         choices=('raw', 'compressed'),
     )
-    reliability: str = _setting(
+    reliability: str = setting(
         'auto',
         'Reliability asked of the camera; auto matches the publishers that are found',
         choices=('auto', 'reliable', 'best_effort'),
     )
-    overlay_alpha: float = _setting(
+    overlay_alpha: float = setting(
         0.5, 'Weight of the class colours in the overlay', bounds=(0.0, 1.0), live=True
     )
-    enabled: bool = _setting(True, 'Whether frames are segmented', live=True)
-    max_rate: float = _setting(
+    enabled: bool = setting(True, 'Whether frames are segmented', live=True)
+    max_rate: float = setting(
         0.0,
         'Most frames segmented per second [Hz]; 0 means no limit',
         bounds=(0.0, 1000.0),
         live=True,
     )
-    min_confidence: float = _setting(
+    min_confidence: float = setting(
         0.0, 'Pixels of lower confidence become 255, unlabelled', bounds=(0.0, 1.0), live=True
     )
-    confidence_encoding: str = _setting(
+    confidence_encoding: str = setting(
         'mono8',
         'Pixels of ~/confidence: mono8 is 0..255, 32FC1 is 0..1',
         choices=('mono8', '32FC1'),
     )
-    max_age_ms: float = _setting(
+    max_age_ms: float = setting(
         0.0,
         'Frames that are older when their turn comes are dropped [ms]; 0 means no limit',
         bounds=(0.0, 600000.0),
         live=True,
     )
-    lazy: bool = _setting(
-        True, 'Segment only while somebody listens to an output image', live=True
-    )
-    camera_info: bool = _setting(
+    lazy: bool = setting(True, 'Segment only while somebody listens to an output image', live=True)
+    camera_info: bool = setting(
         False, "Whether ~/camera_info repeats the camera's, with the header of each label image"
     )
 
 
-SETTINGS: dict[str, Field[Any]] = {item.name: item for item in fields(Settings)}
+Table = dict[str, Field[Any]]
 
 
-def coerce(name: str, value: Any) -> Value:
+def table_of(kind: type[Any]) -> Table:
+    """The fields of a dataclass of settings by their names."""
+    return {item.name: item for item in fields(kind)}
+
+
+SETTINGS = table_of(Settings)
+
+
+def coerce(name: str, value: Any, table: Table = SETTINGS) -> Value:
     """Turn a parameter's value into the type of its setting, or say why it cannot be.
 
     An integer is taken where a float is expected (`-p overlay_alpha:=1`).
@@ -147,15 +154,15 @@ def coerce(name: str, value: Any) -> Value:
     Raises:
         ValueError: wrong type, outside the range or not one of the choices; names all three.
     """
-    setting = SETTINGS[name]
-    wanted = type(setting.default)
+    item = table[name]
+    wanted = type(item.default)
     if wanted is tuple:
         return camera_names(value)
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
         raise ValueError(f'{name} must be {KINDS[wanted]}, not {value!r}')
-    choices, bounds = setting.metadata['choices'], setting.metadata['bounds']
+    choices, bounds = item.metadata['choices'], item.metadata['bounds']
     if choices and value not in choices:
         raise ValueError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     if bounds and not bounds[0] <= value <= bounds[1]:
@@ -198,16 +205,16 @@ def anytime_limits(settings: Settings) -> dict[str, Any]:
     }
 
 
-def nearest(name: str) -> str:
+def nearest(name: str, table: Table = SETTINGS) -> str:
     """The setting whose name is most like the one given, as ' (did you mean X?)', or ''."""
-    close = get_close_matches(name, SETTINGS, n=1)
+    close = get_close_matches(name, table, n=1)
     return f' (did you mean {close[0]}?)' if close else ''
 
 
-def describe() -> str:
+def describe(table: Table = SETTINGS) -> str:
     """Every parameter with its default and meaning, one a line."""
     return '\n'.join(
         f'  {name} ({item.default!r}): {item.metadata["description"]}'
         + (f' [{", ".join(item.metadata["choices"])}]' if item.metadata['choices'] else '')
-        for name, item in SETTINGS.items()
+        for name, item in table.items()
     )
