@@ -41,7 +41,37 @@ def test_every_argument_is_explained(launch_file: dict[str, Any]) -> None:
         'checkpoint', 'image', 'image_transport', 'device', 'precision', 'params_file',
         'namespace', 'name', 'python', 'rviz', 'use_sim_time', 'log_level', 'fastdds_profile',
         'reliability',
+        'cameras',
     } <= set(arguments)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ('cameras', 'image', 'topics'),
+    [
+        ('', '/cam/image', {'': '/cam/image'}),
+        ('front,rear', '/{camera}/raw', {'front': '/front/raw', 'rear': '/rear/raw'}),
+        ('[front, rear]', 'image', {'front': 'front/image', 'rear': 'rear/image'}),
+    ],
+)
+def test_every_camera_has_an_image_topic(
+    launch_file: dict[str, Any], cameras: str, image: str, topics: dict[str, str]
+) -> None:
+    assert launch_file['camera_topics'](cameras, image) == topics
+
+
+def test_one_topic_for_several_cameras_is_refused(launch_file: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r'put \{camera\} into it'):
+        launch_file['camera_topics']('front,rear', '/cam/image')
+
+
+@pytest.mark.parametrize(
+    ('name', 'own'), [('multi_camera', {'cameras', 'image'}), ('bag', {'bag', 'rate', 'loop'})]
+)
+def test_the_other_launch_files_take_the_arguments_of_this_one(name: str, own: set[str]) -> None:
+    path = LAUNCH_FILE.with_name(f'{name}.launch.py')
+    description = runpy.run_path(str(path))['generate_launch_description']()
+    arguments = {argument.name for argument in description.get_launch_arguments()}
+    assert own | {'checkpoint', 'params_file', 'python', 'fastdds_profile'} <= arguments
 
 
 def test_the_fast_dds_profile_is_on_unless_refused(launch_file: dict[str, Any]) -> None:

@@ -326,3 +326,20 @@ def test_simulated_time_without_a_clock_stops_nothing(
     graph.spin_until(lambda: labels and len(reports) >= 2)
     values = {v.key: v.value for v in reports[-1].status[0].values}
     assert values['age_ms'] == 'unknown'
+
+
+def test_simulated_time_with_a_clock_gives_ages(
+    graph: Any, make_image: MakeImage, picture: Picture
+) -> None:
+    from rosgraph_msgs.msg import Clock
+
+    node = graph.start_node(use_sim_time=True, lazy=False)
+    clock = graph.camera(topic='/clock', kind=Clock, reliability='best_effort')
+    image, camera = make_image(picture), graph.camera()
+    now = Clock()
+    now.clock.sec, now.clock.nanosec = image.header.stamp.sec + 2, image.header.stamp.nanosec
+    clock.publish(now)
+    graph.spin_until(lambda: node.get_clock().now().to_msg() == now.clock)
+    camera.publish(image)
+    graph.spin_until(lambda: node.cameras[0].statistics.snapshot().age_ms)
+    assert node.cameras[0].statistics.snapshot().age_ms[0] == 2000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -82,6 +83,43 @@ def test_a_start_that_cannot_go_on_says_why_in_one_line(
     assert process.returncode == 1
     assert len(output.strip().splitlines()) == 1
     assert re.search(sentence, output)
+
+
+@pytest.mark.parametrize(
+    ('device', 'sentence'),
+    [
+        ('cpu', r'torn\.safetensors'),
+        ('npu', r"device 'npu': expected auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_checkpoint_or_device_of_no_use_ends_the_start_in_one_line(
+    start_process: Start, tmp_path: Path, picture: Any, device: str, sentence: str
+) -> None:
+    checkpoint = tmp_path / 'torn.safetensors'
+    save_tiny_model(checkpoint, picture)
+    if device == 'cpu':
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    values = f'checkpoint:={checkpoint}', '-p', f'device:={device}'
+    process = start_process(SEGMENT, '--ros-args', '-p', *values)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert len(output.strip().splitlines()) == 1
+    assert re.search(sentence, output)
+
+
+def test_an_interpreter_without_torch_is_named_with_the_remedy(
+    start_process: Start, tmp_path: Path, ros_environment: dict[str, str]
+) -> None:
+    (tmp_path / 'torch.py').write_text("raise ModuleNotFoundError('no torch', name='torch')")
+    ros_environment['PYTHONPATH'] = os.pathsep.join([str(tmp_path), os.environ['PYTHONPATH']])
+    checkpoint = tmp_path / 'model.safetensors'
+    checkpoint.touch()
+    process = start_process(SEGMENT, '--ros-args', '-p', f'checkpoint:={checkpoint}')
+    output, _ = process.communicate(timeout=60)
+    ros_environment['PYTHONPATH'] = os.environ['PYTHONPATH']
+    assert process.returncode == 1
+    assert len(output.strip().splitlines()) == 1
+    assert re.search(r'torch cannot be imported by .*python.*python:=/path/to/venv', output)
 
 
 def test_a_misspelt_parameter_is_reported(graph: Any, start_process: Start) -> None:
