@@ -23,8 +23,10 @@ from hrda_core.architecture import SMALLEST_SEEN
 from hrda_core.classes import Uint8Array
 from hrda_core.encoders import Encoder
 from hrda_core.hrda import HRDA
+from hrda_core.metadata import entry_of
 
 METADATA_KEY = 'domain'
+COMMAND = 'hrda domain-shift --store'
 LONGER_SIDE, MULTIPLE = 256, 32
 """Size of the small copy: its longer side, and what both sides are multiples of [px]."""
 FEWEST_IMAGES = 20
@@ -43,19 +45,24 @@ class FeatureDomain:
 
     Attributes:
         mean: over the images, of the mean of each channel.
-        mean_deviation: how far it differs from image to image.
+        mean_spread: how far it differs from image to image.
         log_deviation: over the images, of the logarithm of each channel's deviation.
-        log_deviation_deviation: how far that differs from image to image.
+        log_spread: how far that differs from image to image.
         scale: distance that 95 % of the images stay below, at least 1.
         images: how many there were.
     """
 
     mean: tuple[float, ...]
-    mean_deviation: tuple[float, ...]
+    mean_spread: tuple[float, ...]
     log_deviation: tuple[float, ...]
-    log_deviation_deviation: tuple[float, ...]
+    log_spread: tuple[float, ...]
     scale: float
     images: int
+
+    def __post_init__(self) -> None:
+        lengths = set(map(len, (self.mean_spread, self.log_deviation, self.log_spread)))
+        if lengths != {len(self.mean)} or not self.scale > 0:
+            raise ValueError('its lists differ in length, or its scale is not above 0')
 
     @classmethod
     def fit(cls, statistics: Sequence[Statistics]) -> FeatureDomain:
@@ -87,7 +94,7 @@ class FeatureDomain:
         deviation are off.
         """
         usual = np.array([self.mean, self.log_deviation])
-        deviation = np.array([self.mean_deviation, self.log_deviation_deviation])
+        deviation = np.array([self.mean_spread, self.log_spread])
         off = (statistics - usual) / deviation
         return float(np.sqrt((off**2).mean())) / self.scale
 
@@ -102,19 +109,12 @@ class FeatureDomain:
         Raises:
             ValueError: what it says cannot be understood, or is of another encoder.
         """
-        text = model.metadata.get(METADATA_KEY)
-        if text is None:
-            return None
-        try:
-            domain = cls(**json.loads(text))
-            if len(domain.mean) != model.encoder.channels[0] or not domain.scale > 0:
-                raise ValueError('it is of another encoder')
-            domain.distance(np.zeros((2, len(domain.mean))))
-        except (TypeError, ValueError) as error:
+        domain = entry_of(model, METADATA_KEY, cls, COMMAND)
+        if domain is not None and len(domain.mean) != model.encoder.channels[0]:
             raise ValueError(
-                f'the metadata {METADATA_KEY!r} of the checkpoint cannot be used ({error}); run '
-                '`hrda domain-shift --store` again'
-            ) from error
+                f'the metadata {METADATA_KEY!r} of the checkpoint is of another encoder; run '
+                f'`{COMMAND}` again'
+            )
         return domain
 
 
@@ -123,14 +123,14 @@ def _rounded(values: Statistics) -> list[float]:
 
 
 class EarlyFeatures:
-    """Computes the statistics of images; the rest of the encoder is not run.
+    """Computes the statistics of images; the rest of the encoder is neither run nor kept.
 
     Args:
-        model: on the device where it stays; its weights are used where they are.
+        model: on the device where it stays; the weights that are needed are shared with it.
     """
 
     def __init__(self, model: HRDA) -> None:
-        self._model = model
+        self._outline = model.without_weights(model.mean.device)
         self._body = _until_first_map(model.encoder)
 
     @torch.inference_mode()
@@ -144,13 +144,13 @@ class EarlyFeatures:
         size = _small_size(image.shape[0], image.shape[1])
         # Bytes: twenty times faster than numbers, and only a CPU can.
         small = F.interpolate(pixels[None], size=size, mode='bilinear', antialias=True)
-        features = self._first_map(self._model.normalise(small)).float().flatten(1)
+        features = self._first_map(self._outline.normalise(small)).float().flatten(1)
         deviation = features.std(dim=1).clamp_min(1e-6).log()
         return torch.stack([features.mean(dim=1), deviation]).double().cpu().numpy()
 
     def _first_map(self, images: Tensor) -> Tensor:
         """The first map of one image, (C, h, w)."""
-        channels = self._model.encoder.channels[0]
+        channels = self._outline.encoder.channels[0]
         try:
             level: Tensor = self._body(images)[0]
         except _Reached as reached:
@@ -166,9 +166,6 @@ class DomainShift:
         model: of a checkpoint that knows its domain.
         period_s: images that come sooner after the last scored one are not looked at [s].
 
-    Attributes:
-        latest: score of the last image that was looked at; None before the first.
-
     Raises:
         ValueError: the checkpoint does not know its domain.
     """
@@ -178,19 +175,29 @@ class DomainShift:
         if domain is None:
             raise ValueError(
                 'the checkpoint does not know the images that it was made for; tell it with '
-                '`hrda domain-shift CHECKPOINT IMAGES --store`'
+                f'`{COMMAND} CHECKPOINT IMAGES`'
             )
         self._domain, self._features = domain, EarlyFeatures(model)
-        self._period_s, self._due_s = period_s, 0.0
-        self.latest: float | None = None
+        self._period_s = period_s
+        self._due_s: dict[str, float] = {}
+        self._latest: dict[str, float] = {}
 
-    def look(self, image: Uint8Array) -> float | None:
-        """Score an image, uint8 (H, W, 3) RGB, if the last one was long enough ago."""
+    def look(self, image: Uint8Array, stream: str = '') -> float:
+        """Score of an image, or of the last one of its camera where that is recent enough.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            stream: name of the camera.
+        """
         now_s = time.monotonic()
-        if now_s >= self._due_s:
-            self._due_s = now_s + self._period_s
-            self.latest = self._domain.distance(self._features.statistics(image))
-        return self.latest
+        if now_s >= self._due_s.get(stream, now_s):
+            self._due_s[stream] = now_s + self._period_s
+            self._latest[stream] = self._domain.distance(self._features.statistics(image))
+        return self._latest[stream]
+
+    def latest(self, stream: str = '') -> float | None:
+        """Score of the last image of a camera that was looked at; None before the first."""
+        return self._latest.get(stream)
 
 
 def _small_size(height: int, width: int) -> tuple[int, int]:

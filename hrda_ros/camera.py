@@ -117,6 +117,7 @@ class Camera:
         windows = result.windows_computed, result.windows_planned
         self.statistics.count_processed(FrameResult(inference_ms, self._age_ms(message), windows))
         self._logger.info(f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True)
+        model.look(image, self.name)
 
     def report_failure(self, error: Exception, model: Model) -> None:
         """Count and log a frame that `process` could not finish; make room if memory ran out."""

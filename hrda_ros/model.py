@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hrda_core.classes import ClassSet
+from hrda_ros.domain_watch import DomainWatch
 from hrda_ros.image_segmenter import ImageSegmenter
 from hrda_ros.model_facts import ModelFacts
 from hrda_ros.outputs import Result
@@ -36,6 +37,7 @@ class Model:
         self._segmenter = segmenter
         self._log = log
         self._facts = ModelFacts(checkpoint)
+        self._domain = DomainWatch(checkpoint, segmenter.device, log)
         self._warm_sizes: set[tuple[int, int]] = set()
         self._limits: dict[str, float | int | None] = {}
 
@@ -47,9 +49,14 @@ class Model:
         """What its labels mean."""
         return self._segmenter.classes
 
-    def facts(self) -> dict[str, str]:
-        """What it is and needs, for a diagnostic status."""
-        return self._facts.values(self._segmenter)
+    def facts(self, stream: str) -> dict[str, str]:
+        """What it is and needs, and how far a camera is from its domain, for diagnostics."""
+        facts = self._facts.values(self._segmenter)
+        return facts | {'domain_shift': self._domain.value(stream)}
+
+    def look(self, image: npt.NDArray[np.uint8], stream: str) -> None:
+        """Score how far a camera's image, uint8 (H, W, 3) RGB, is from its domain, at 1 Hz."""
+        self._domain.look(image, stream)
 
     def make_room(self, error: Exception) -> str:
         """Need less memory after that error, if memory is what it is about; says how, or ''."""

@@ -127,7 +127,8 @@ class SegmentationNode(Node):
     def _publish_health(self) -> None:
         for camera in self.cameras:
             level, message, values = camera.health()
-            self._health.publish(level, message, values | self._model.facts(), camera.name)
+            values |= self._model.facts(camera.name)
+            self._health.publish(level, message, values, camera.name)
 
     def _log_rates(self) -> None:
         for camera in self.cameras:

@@ -105,6 +105,9 @@ def test_a_period_lets_images_pass(known, monkeypatch):
     assert shift.look(picture(1)) == first
     now[0] = 11.0
     assert shift.look(picture(1)) != first
+    assert shift.latest('rear') is None
+    now[0] = 11.5
+    assert shift.look(picture(2), 'rear') == shift.latest('rear') != shift.latest()
 
 
 def test_a_domain_survives_the_metadata(known):
@@ -116,7 +119,7 @@ def test_a_domain_survives_the_metadata(known):
 
 def test_a_checkpoint_without_domain_names_the_remedy():
     assert FeatureDomain.of(network()) is None
-    with pytest.raises(ValueError, match='hrda domain-shift CHECKPOINT IMAGES --store'):
+    with pytest.raises(ValueError, match='hrda domain-shift --store CHECKPOINT IMAGES'):
         DomainShift(network())
 
 
