@@ -28,7 +28,7 @@ def versions() -> dict[str, Any]:
 
     cuda = torch.cuda.is_available()
     return {
-        'python': platform.pythonpackage_version(),
+        'python': platform.python_version(),
         'platform': platform.platform(),
         'command': sys.argv,
         'packages': {name: package_version(name) for name in _PACKAGES},
