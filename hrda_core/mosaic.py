@@ -35,6 +35,11 @@ class Mosaic:
         """Channels of the maps."""
         return self._crops[0][0].shape[1]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the maps are."""
+        return self._crops[0][0].device
+
     def rows(self, start: int, stop: int) -> Tensor:
         """The mean of some rows: float32 (B, C, stop - start, width)."""
         if len(self._crops) == 1:

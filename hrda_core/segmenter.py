@@ -17,12 +17,14 @@ from torch import Tensor
 from hrda_core.anytime import Anytime, Refinement
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, Uint8Array
+from hrda_core.decision import decide, full_size_strips, to_bytes
 from hrda_core.engines import LiveEngine, PreparedEngine, build_engine
 from hrda_core.fitted_plan import FittedPlan, fit_plan
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
+from hrda_core.resolutions import parts_of
 from hrda_core.results import Explanation, Segmentation
 from hrda_core.runtime import Runtime, choose_runtime, is_out_of_memory
 from hrda_core.temperature import temperature_of
@@ -31,8 +33,6 @@ from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
 
 SMALLEST_IMAGE = 16
 LARGEST_IMAGE = 8192
-STRIP_BYTES = {'cpu': 2 * 2**20, 'cuda': 128 * 2**20}
-"""Class scores that exist at full size at any time; on a CPU they fit into its cache."""
 
 
 @torch.no_grad()
@@ -229,7 +229,7 @@ class Segmenter:
         attention is 0; where a window was left out, the detail is the context and the attention
         0. Shapes and errors are those of `segment`.
         """
-        predicted = self._predict(image, stream, _parts)
+        predicted = self._predict(image, stream, parts_of)
         segmentation = self._segmentation(predicted)
         _, context, detail, attention = predicted.mosaics
         shown = [strip[0] for _, strip in self._strips(attention, predicted.size)]
@@ -237,7 +237,7 @@ class Segmenter:
             segmentation,
             self._decide(context, predicted.size)[0],
             self._decide(detail, predicted.size)[0],
-            _to_bytes(torch.cat(shown)).cpu().numpy(),
+            to_bytes(torch.cat(shown)).cpu().numpy(),
         )
 
     @torch.inference_mode()
@@ -332,32 +332,16 @@ class Segmenter:
         self._at_once = min(batch, len(plan.windows))
         return batch
 
+    def _strips(self, mosaic: Mosaic, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
+        return full_size_strips(mosaic, self._scaled(size), size)
+
+    def _decide(self, mosaic: Mosaic, size: tuple[int, int]) -> tuple[Uint8Array, Uint8Array]:
+        return decide(mosaic, self._scaled(size), size, self.temperature)
+
     def _scaled(self, size: Sequence[int]) -> tuple[int, int]:
         """Rows and columns of an image at the scale of the network."""
         scale = self.model.architecture.image_scale
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
-
-    def _strips(self, mosaic: Mosaic, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
-        """The maps at the size of the image: first row and (C, rows, W) of each strip."""
-        limit = STRIP_BYTES.get(self._runtime.device.type, STRIP_BYTES['cpu'])
-        rows = max(limit // (4 * mosaic.channels * max(size[1], mosaic.width)), 1)
-        strips = mosaic.strips(self._scaled(size), size, rows)
-        for number, strip in enumerate(strips):
-            yield number * rows, strip[0]
-
-    def _decide(self, mosaic: Mosaic, size: tuple[int, int]) -> tuple[Uint8Array, Uint8Array]:
-        """Label and confidence of every pixel; no map of all classes exists at full size."""
-        decided = torch.empty((2, *size), dtype=torch.uint8, device=self._runtime.device)
-        for start, strip in self._strips(mosaic, size):
-            rows = slice(start, start + strip.shape[1])
-            highest, label = strip.max(dim=0)
-            decided[0, rows] = label
-            strip.sub_(highest)
-            if self.temperature != 1:
-                strip.mul_(1 / self.temperature)
-            decided[1, rows] = _to_bytes(1 / strip.exp_().sum(dim=0))
-        labels, confidence = decided.cpu().numpy()
-        return labels, confidence
 
 
 class _Predicted(NamedTuple):
@@ -383,31 +367,3 @@ def _check_image(image: Uint8Array) -> None:
         raise ValueError(
             f'an image of {width}x{height} is outside {SMALLEST_IMAGE}..{LARGEST_IMAGE} px a side'
         )
-
-
-def _parts(crop: CropPrediction) -> list[Tensor]:
-    """Fused, context, detail and attention of a crop, all of one size."""
-    # The context in two steps, as the fusion enlarges it.
-    context = resize(crop.context, (crop.fused.shape[-2], crop.fused.shape[-1]))
-    detail = context if crop.detail is None else crop.detail
-    return [crop.fused, context, detail, attention_of_prediction(crop)]
-
-
-def attention_of_prediction(crop: CropPrediction) -> Tensor:
-    """Attention weighted by the predicted probabilities: sum over classes of A * softmax.
-
-    0 says context, 1 detail (spec section 2.3); 0 everywhere with one resolution.
-
-    Shape:
-        result: (B, 1, H / s, W / s), the size of the fused logits.
-    """
-    if crop.attention is None:
-        return torch.zeros_like(crop.fused[:, :1])
-    height, width = crop.fused.shape[-2:]
-    enlarged = resize(crop.attention, (height, width)).float()
-    return (enlarged * crop.fused.float().softmax(dim=1)).sum(dim=1, keepdim=True)
-
-
-def _to_bytes(values: Tensor) -> Tensor:
-    """Values of 0..1 as uint8 0..255, rounded."""
-    return values.mul(255).round_().clamp_(0, 255).to(torch.uint8)

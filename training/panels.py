@@ -12,7 +12,7 @@ from torch import Tensor
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA
-from hrda_core.segmenter import attention_of_prediction
+from hrda_core.resolutions import attention_of_prediction
 
 TILE_WIDTH = 480
 """Pictures are shrunk to this width on a sheet [px]."""

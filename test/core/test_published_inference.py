@@ -16,7 +16,7 @@ from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.mosaic import Mosaic
 from hrda_core.published import local_name
-from hrda_core.segmenter import attention_of_prediction
+from hrda_core.resolutions import attention_of_prediction
 from hrda_core.windows import plan_windows
 
 TOLERANCE = {'rtol': 0, 'atol': 1e-4}

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from hrda_core.architecture import Architecture
 from hrda_core.classes import ClassSet
+from hrda_core.decision import STRIP_BYTES
 from hrda_core.hrda import HRDA, fuse
 from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import choose_runtime
-from hrda_core.segmenter import STRIP_BYTES, Segmenter
+from hrda_core.segmenter import Segmenter
 
 CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
 TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)

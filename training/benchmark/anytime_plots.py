@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from training.benchmark.anytime_curves import PUBLISHED_PLAN, Point
 from training.benchmark.anytime_replay import BEST, RANDOM
@@ -36,7 +37,7 @@ def plot_anytime(points: Sequence[Point], title: str, path: Path) -> None:
 
     def orders(axes: Axes) -> None:
         _draw_orders(axes, [point for point in chosen if point.plan == first])
-        axes.set_title(f'{title}, {first}')
+        axes.set_title(f'{title}, {first}', fontsize=10)
 
     def flips(axes: Axes) -> None:
         _draw_times(axes, chosen, lambda point: 100 * fmean(point.flips))
@@ -88,6 +89,7 @@ def _draw_times(axes: Axes, points: Sequence[Point], value: Callable[[Point], fl
                 label=f'{plan}: {limit}',
             )
     axes.set_xlabel('time per image [ms]')
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 
