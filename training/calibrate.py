@@ -4,8 +4,8 @@ Usage: hrda calibrate X.safetensors --images DIR --labels DIR [-o NEW]
        hrda calibrate X.safetensors --kind cityscapes --root DIR [--limit 50]
 
 One number, the temperature, is fitted by the likelihood of the labels and written into the
-checkpoint. Everything that runs it divides by it. Frames of the camera are best; those of the
-simulator are a start, but a network is surer there than it should be elsewhere.
+checkpoint. Everything that runs it divides by it. Take frames of the camera, and as few as 8 will
+do; on the simulator a network is right more often, and its temperature there can be the wrong way.
 """
 
 from __future__ import annotations
