@@ -64,6 +64,8 @@ def work_with_settings(
     """
     runtime = choose_runtime(settings.device, settings.precision)
     segmenter = Segmenter(network.load(), settings)
+    if settings.backend != 'torch' and segmenter.description.startswith('torch'):
+        raise ValueError(f'backend {settings.backend} is not to be had: {segmenter.description}')
     # Elsewhere the first turn is warm-up enough, and takes long enough.
     if runtime.device.type == 'cuda' or settings.compile or settings.deadline_ms is not None:
         segmenter.warm_up(size[1], size[0])
