@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -325,6 +326,18 @@ def test_two_bags_of_one_name_get_two_recordings(
         'a_monday_drive',
         'b_monday_drive',
     ]
+
+
+def test_a_file_and_a_folder_of_one_name_do_not_share_a_result(
+    camera_bag: Callable[..., Path],
+    segment: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bag = camera_bag(count=1)
+    file = shutil.copy(bag / 'drive.mcap', tmp_path / 'drive.mcap')
+    assert segment(bag, file, '-o', tmp_path / 'out') == 1
+    assert 'several recordings would become' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('copy', 'count'), [('all', 2), ('none', 3), ('all', 6)])
