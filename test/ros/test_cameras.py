@@ -39,7 +39,7 @@ def test_each_camera_has_topics_and_a_stream_of_its_own(
         assert labels[name][0].data[0] == number
     assert segmenter.streams == ['front', 'rear']
     assert segmenter.warmed == [(96, 160)]
-    topics = {name for name, _ in graph.peer.get_topic_names_and_types()}
+    topics = {publisher.topic_name for publisher in node.publishers}
     assert {'/segmentation/front/label_info_json', '/segmentation/rear/overlay'} <= topics
     assert '/segmentation/label' not in topics
 
