@@ -82,6 +82,7 @@ setup(
             'onnx',
             'onnxruntime>=1.20',
             'pytest<8.4',
+            'pytest-xdist',
             'ruff',
             'types-PyYAML',
         ],
