@@ -48,7 +48,8 @@ class SqliteFile:
             raise BagDamageError(f'{path} cannot be read: {error}; {_REMEDY}') from error
 
     def _read_topics(self) -> dict[int, tuple[str, str]]:
-        query = 'SELECT id, name, type FROM topics ORDER BY id'
+        # As bytes, because damage need not be text.
+        query = 'SELECT id, CAST(name AS BLOB), CAST(type AS BLOB) FROM topics ORDER BY id'
         try:
             rows = list(self._base.execute(query))
         except apsw.CorruptError as error:
@@ -57,7 +58,11 @@ class SqliteFile:
             self._torn = True
             rows = list(self._base.execute(query))
             self._tell(error)
-        return {number: (name, msgtype) for number, name, msgtype in rows}
+        return {
+            number: (_text(name), _text(msgtype))
+            for number, name, msgtype in rows
+            if isinstance(number, int)
+        }
 
     def close(self) -> None:
         """Close the file; messages that were handed out cannot be read any more."""
@@ -69,7 +74,7 @@ class SqliteFile:
         try:
             for (number,) in self._base.execute('SELECT topic_id FROM messages NOT INDEXED'):
                 counts[number] += 1
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             self._tell(error)
         return [
             Topic(name, msgtype, counts[number])
@@ -118,8 +123,9 @@ class SqliteFile:
         try:
             for row, number, record_ns in self._base.execute(query, numbers):
                 name, msgtype = self._topics[number]
-                yield RawMessage(name, msgtype, record_ns, partial(self._read, row))
-        except apsw.Error as error:
+                if isinstance(record_ns, int):  # anything else is damage
+                    yield RawMessage(name, msgtype, record_ns, partial(self._read, row))
+        except (apsw.Error, UnicodeDecodeError) as error:
             self._tell(error)
 
     def _read(self, row: int, size: int | None) -> bytes:
@@ -136,3 +142,7 @@ class SqliteFile:
         text = f'{self.path.name} is damaged ({error}): what followed is lost; {_REMEDY}'
         if text not in self.damage:
             self.damage.append(text)
+
+
+def _text(value: object) -> str:
+    return value.decode(errors='replace') if isinstance(value, bytes) else ''

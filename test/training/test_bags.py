@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from training.bag_writer import ImageBagWriter, TimedImage, write_image_bag
@@ -247,6 +247,7 @@ def test_a_truncated_db3_gives_what_it_holds_and_names_the_remedy(camera_bag, jp
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(position=st.floats(0, 1), noise=st.binary(min_size=1, max_size=40))
+@example(position=0.361328125, noise=b'\x80')  # in the name of a topic
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_no_damage_crashes_the_reader(camera_bag, tmp_path, storage, position, noise):
     folder = tmp_path / 'drive'
