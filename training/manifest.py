@@ -145,8 +145,17 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
     path = folder / FILE_NAME
     with path.open('ab') as file:
         _lock(file, folder)
-        _compare_settings(folder / SETTINGS_FILE, dict(settings))
+        if _kept_any(path):
+            _compare_settings(folder / SETTINGS_FILE, dict(settings))
+        else:
+            # Left by a run that failed before its first image, perhaps by what is mended now.
+            file.truncate(0)
+            write_text(folder / SETTINGS_FILE, json.dumps(dict(settings), indent=2) + '\n')
         yield Manifest(path, file)
+
+
+def _kept_any(path: Path) -> bool:
+    return any(record.kept for record in read_records(path))
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:
@@ -164,13 +173,10 @@ def _lock(file: IO[bytes], folder: Path) -> None:
 
 
 def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Note the settings of a new folder, or refuse those that differ from the noted ones."""
-    if not path.exists():
-        write_text(path, json.dumps(settings, indent=2) + '\n')
-        return
+    """Refuse settings that differ from the noted ones."""
     try:
         noted = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
     differ = [
         f'{name} {noted.get(name, "as by default")}, now {settings.get(name, "as by default")}'

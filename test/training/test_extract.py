@@ -450,3 +450,11 @@ def test_make_bag_names_a_damaged_file_and_leaves_nothing(tmp_path, jpeg, capsys
     assert main(['make-bag', str(tmp_path / 'images'), '-o', str(tmp_path / 'bag')]) == 1
     assert 'a.jpg' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['images']
+
+
+def test_a_run_that_failed_before_its_first_image_binds_nobody(camera_bag, tmp_path):
+    camera_bag(count=3)
+    out = tmp_path / 'out'
+    assert extract(tmp_path / 'drive', '-o', out, '--anonymise', 'false {input} {output}') == 1
+    assert extract(tmp_path / 'drive', '-o', out) == 0
+    assert len(manifest(out)) == 3
