@@ -105,6 +105,10 @@ class SegmentationNode(Node):
 
     def _log_start(self, settings: Settings) -> None:
         self.get_logger().info(str(self._model))
+        if settings.mode == 'exact' and settings.limited:
+            self.get_logger().warning(
+                'threshold, budget and deadline_ms have no effect in mode exact; set mode: anytime'
+            )
         for camera in self.cameras:
             self.get_logger().info(
                 f'{camera.input.topic} [{settings.image_transport}] -> '

@@ -134,6 +134,11 @@ class Settings:
         False, "Whether ~/camera_info repeats the camera's, with the header of each label image"
     )
 
+    @property
+    def limited(self) -> bool:
+        """Whether a limit of mode anytime is set."""
+        return self.threshold >= 0 or self.budget >= 0 or self.deadline_ms > 0
+
 
 Table = dict[str, Field[Any]]
 

@@ -1,0 +1,24 @@
+"""Flags of inference: what makes no sense together is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from training.cli import CommandParser
+from training.inference_arguments import add_inference_arguments, inference_settings
+
+
+def parse(*flags: str):
+    parser = CommandParser(exit_on_error=False)
+    add_inference_arguments(parser)
+    return inference_settings(parser.parse_args(list(flags)))
+
+
+def test_limits_of_mode_anytime_are_taken():
+    assert parse('--mode=anytime', '--budget=2').budget == 2
+
+
+@pytest.mark.parametrize('flag', ['--budget=2', '--threshold=0.1', '--deadline_ms=50'])
+def test_limits_are_refused_in_mode_exact(flag):
+    with pytest.raises(ValueError, match='has no effect in mode exact; add --mode=anytime'):
+        parse(flag)
