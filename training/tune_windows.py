@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hrda_core.checkpoints import add_metadata, load_model
@@ -38,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--max-flips',
         default='0.2%',
-        help='labels that may differ from those of all windows, e.g. 0.2%% or 0.002',
+        help='labels that may differ from those of all windows, as a share or in percent',
     )
     parser.add_argument(
         '--sizes',
@@ -138,7 +139,7 @@ def _read(path: Path) -> Uint8Array:
 
 def _table(found: dict[int, Trial], curves: dict[int, Curve], best: int, images: int) -> Table:
     table = Table(
-        'window [px]', title=f'the fewest windows that keep to the limit, {images} images'
+        escape('window [px]'), title=f'the fewest windows that keep to the limit, {images} images'
     )
     for column in (
         'threshold',
@@ -147,7 +148,7 @@ def _table(found: dict[int, Trial], curves: dict[int, Curve], best: int, images:
         'network [ms]',
         'all windows [ms]',
     ):
-        table.add_column(column, justify='right')
+        table.add_column(escape(column), justify='right')
     for size, trial in found.items():
         everything = curves[size].trial(0.0)
         table.add_row(

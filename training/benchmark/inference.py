@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs='+',
         metavar='MODE[,NAME=VALUE...]',
         help='published, or a mode and settings of inference; precision=fast is what the device '
-        'is fastest in, budget=25%% a share of the windows',
+        'is fastest in; a budget in percent is a share of the windows',
     )
     parser.add_argument(
         '--windows',

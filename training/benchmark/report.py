@@ -13,6 +13,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from training.versions import versions
@@ -24,9 +25,9 @@ WIDTH = 200
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """A table in Markdown, numbers to the right."""
-    table = Table(columns[0], box=box.MARKDOWN)
+    table = Table(escape(columns[0]), box=box.MARKDOWN)
     for column in columns[1:]:
-        table.add_column(column, justify='right')
+        table.add_column(escape(column), justify='right')
     for row in rows:
         table.add_row(*row)
     return table

@@ -14,6 +14,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hrda_core.classes import Uint8Array
@@ -244,7 +245,7 @@ def _text(found: Findings) -> str:
     ):
         table = Table(columns[0])
         for column in columns[1:]:
-            table.add_column(column, justify='right')
+            table.add_column(escape(column), justify='right')
         for row in rows:
             table.add_row(*row)
         console.print(table)
