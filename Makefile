@@ -22,7 +22,7 @@ demo: $(VENV)/.ready $(ROS_READY)
 	$(VENV)/bin/python -m training.demo --output demo --ros-python $(ROS_PYTHON)
 
 test: lint $(ROS_READY)
-	$(VENV)/bin/python -m pytest test --ignore test/ros --numprocesses 2
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest test --ignore test/ros --numprocesses 2
 	$(ROS_PYTHON) -m pytest test/ros
 
 lint: $(VENV)/.ready
