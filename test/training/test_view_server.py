@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import zlib
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -328,7 +327,6 @@ def test_signals_end_it_without_a_traceback(made, number, code):
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # nohup ignores it
     )  # fmt: skip
     said = ''
     while 'Look at' not in said:
