@@ -49,7 +49,7 @@ def run_node(
     try:
         node = make_node()
         try:
-            _spin(node)
+            spin(node)
         finally:
             quiet_signals()
             node.close()
@@ -61,7 +61,8 @@ def run_node(
     return 0
 
 
-def _spin(node: Node) -> NoReturn:
+def spin(node: Node) -> NoReturn:
+    """Serve a node until a signal is raised as KeyboardInterrupt."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     while True:

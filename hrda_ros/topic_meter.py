@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import TextIO
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from hrda_ros.process import own_arguments, quiet_signals
+from hrda_ros.spinning import spin
 
 DEPTH = 5
-POLL_S = 0.1
 
 
 class TopicMeter(Node):
@@ -65,11 +64,8 @@ def main() -> int:
         with options.file.open('w', buffering=1) as file:
             policy = ReliabilityPolicy[options.reliability.upper()]
             node = TopicMeter(file, options.topics, policy)
-            executor = SingleThreadedExecutor()
-            executor.add_node(node)
             print('measuring ' + ', '.join(options.topics), flush=True)
-            while True:
-                executor.spin_once(timeout_sec=POLL_S)
+            spin(node)
     except KeyboardInterrupt:
         pass
     finally:
