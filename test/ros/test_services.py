@@ -73,21 +73,28 @@ def test_reload_swaps_model_and_classes(
 ) -> None:
     loader = Loader()
     node = graph.start_node(make=loader, checkpoint='first')
-    infos: list[String] = []
-    graph.peer.create_subscription(String, 'segmentation/label_info_json', infos.append, LATCHED)
+    told: list[str] = []
+    graph.peer.create_subscription(
+        String,
+        'segmentation/label_info_json',
+        lambda info: told.append(json.loads(info.data)['class_set']),
+        LATCHED,
+    )
     labels = graph.listen('segmentation/label')
     camera = graph.camera()
     graph.spin_until(node.cameras[0].outputs.wanted)
     camera.publish(make_image(picture))
-    graph.spin_until(lambda: labels)
+    # Who comes late hears the newest classes alone, so the first must be there before the reload.
+    graph.spin_until(lambda: labels and told)
     assert node.set_parameters([Parameter('checkpoint', value='second')])[0].successful
     reply = answer(graph, call(graph, Trigger, 'segmentation/reload', Trigger.Request()))
     assert (reply.success, reply.message) == (True, 'second (tiny)')
     assert loader.made[1].warmed == [(96, 160)]
     camera.publish(make_image(picture))
-    graph.spin_until(lambda: len(labels) == 2 and len(infos) == 2)
+    graph.spin_until(lambda: len(labels) == 2 and 'two' in told)
     assert loader.made[1].seen == [7]
-    assert json.loads(infos[1].data)['class_set'] == 'two'
+    # DDS may deliver a latched message twice to who comes while it is sent.
+    assert list(dict.fromkeys(told)) == ['cityscapes', 'two']
 
 
 def test_a_failed_reload_keeps_the_old_model_and_says_why(
