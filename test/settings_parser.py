@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from jsonargparse import Namespace
 
-from training import train
 from training.cli import CommandParser
-from training.config import TrainSettings
+from training.run import command as train
+from training.settings.run import TrainSettings
 
 
 def parse(argv: list[str]) -> TrainSettings:

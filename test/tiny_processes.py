@@ -10,7 +10,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['training.assembly', 'training.train', 'training.cli'])
+CONTEXT.set_forkserver_preload(['training.run.assembly', 'training.run.command', 'training.cli'])
 
 
 def start(argv: list[str], log: Path, **environment: str) -> ForkServerProcess:

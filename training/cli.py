@@ -12,26 +12,56 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, Namespace
 
 COMMANDS = {
-    'extract': ('training.extract', 'take images out of ROS bags, to train on'),
-    'make-bag': ('training.make_bag', 'write image files into a rosbag2 bag, as a camera would'),
+    'extract': ('training.extraction.command', 'take images out of ROS bags, to train on'),
+    'make-bag': (
+        'training.bags.make_bag',
+        'write image files into a rosbag2 bag, as a camera would',
+    ),
     'segment-bag': (
         'training.bag_segmentation.command',
         'label every image of rosbag2 bags: bags in, bags out',
     ),
     'doctor': ('training.doctor.command', 'look at data, settings and machine before a training'),
-    'train': ('training.train', 'train a network: source-only or self-training with HRDA'),
+    'train': ('training.run.command', 'train a network: source-only or self-training with HRDA'),
     'bench': ('training.benchmark.command', 'measure speed and memory on this machine'),
-    'distill': ('training.distill', 'teach a small network what a trained one says of the camera'),
-    'experiments': ('training.experiments', 'list the settings of published rows, or show one'),
-    'eval': ('training.evaluate', 'score a checkpoint against labelled images'),
-    'compare': ('training.compare', 'put training runs side by side: scores, settings, plots'),
-    'predict': ('training.predict', 'label images and videos: ids, confidence, overlays'),
+    'distill': (
+        'training.run.distill',
+        'teach a small network what a trained one says of the camera',
+    ),
+    'experiments': (
+        'training.settings.experiments',
+        'list the settings of published rows, or show one',
+    ),
+    'eval': ('training.evaluation.command', 'score a checkpoint against labelled images'),
+    'compare': (
+        'training.comparison.command',
+        'put training runs side by side: scores, settings, plots',
+    ),
+    'predict': (
+        'training.deployment.predict',
+        'label images and videos: ids, confidence, overlays',
+    ),
     'view': ('training.view.command', 'watch a network at work on a recording, in a browser'),
-    'calibrate': ('training.calibrate', 'make the confidence honest on labelled frames'),
-    'tune-windows': ('training.tune_windows', 'find out how few detail windows are enough'),
-    'domain-shift': ('training.domain_shift', 'tell how far images are from those of training'),
-    'export': ('training.export', 'write a network as ONNX files, for onnxruntime and TensorRT'),
-    'import': ('training.import_checkpoint', 'turn a published checkpoint into one of ours'),
+    'calibrate': (
+        'training.evaluation.calibrate',
+        'make the confidence honest on labelled frames',
+    ),
+    'tune-windows': (
+        'training.deployment.tune_windows',
+        'find out how few detail windows are enough',
+    ),
+    'domain-shift': (
+        'training.deployment.domain_shift',
+        'tell how far images are from those of training',
+    ),
+    'export': (
+        'training.deployment.export',
+        'write a network as ONNX files, for onnxruntime and TensorRT',
+    ),
+    'import': (
+        'training.deployment.import_checkpoint',
+        'turn a published checkpoint into one of ours',
+    ),
 }
 """Command name -> module with `add_arguments` and `run`, and its one-line help."""
 INTERRUPTED = 130

@@ -20,7 +20,7 @@ from hrda_core.onnx_engine import CPU_PROVIDER, OnnxEngine, OnnxFile
 from hrda_core.runtime import Runtime, choose_runtime
 from hrda_core.segmenter import Segmenter
 from hrda_core.tensorrt_engine import TensorRTEngine, engine_folder
-from training.export import export_network
+from training.deployment.export import export_network
 
 CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
 TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from training_fixtures import *  # noqa: F403
 
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 
 SECOND_NS = 1_000_000_000
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from training.bag_writer import ImageBagWriter, TimedImage, write_image_bag
-from training.bags import (
+from training.bags.raw_message import HEAD_BYTES
+from training.bags.reading import (
     COMPRESSED_IMAGE,
     Bag,
     BagDamageError,
@@ -20,7 +20,7 @@ from training.bags import (
     decode_message,
     find_bags,
 )
-from training.raw_message import HEAD_BYTES
+from training.bags.writing import ImageBagWriter, TimedImage, write_image_bag
 
 TOPIC = '/camera/image_raw/compressed'
 SECOND_NS = 1_000_000_000

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.hrda import HRDA
-from training.batch_transforms import (
+from training.data.batch_transforms import (
     JitterDraw,
     blur_kernel_size,
     colour_jitter,

@@ -10,12 +10,12 @@ import torch
 
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
-from training.batch_transforms import gaussian_blur
 from training.benchmark.published_network import PublishedNetwork
 from training.benchmark.published_step import PublishedStep, square_blur
 from training.benchmark.training_contenders import synthetic_batch
 from training.benchmark.training_step import add_arguments, bench_settings
 from training.cli import CommandParser, main
+from training.data.batch_transforms import gaussian_blur
 from training.methods.self_training import SelfTraining
 
 SMALL = [

@@ -17,7 +17,7 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.temperature import METADATA_KEY, FittedTemperature
 from training.cli import main
-from training.temperature import LabelledPixels, fit_temperature
+from training.evaluation.temperature import LabelledPixels, fit_temperature
 
 CPU = InferenceSettings(device='cpu')
 IMAGE = np.random.default_rng(3).integers(0, 256, (80, 96, 3), dtype=np.uint8)

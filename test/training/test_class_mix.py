@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.class_mix import draw_classes, mix, mix_mask
+from training.methods.class_mix import draw_classes, mix, mix_mask
 
 
 def test_draw_equals_published_choice(ops: dict[str, np.ndarray], figures: dict[str, Any]) -> None:

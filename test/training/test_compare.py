@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from training.cli import main
-from training.comparison import group, read, setting_differences, short_names
-from training.run_record import read_run
+from training.comparison.runs import group, read, setting_differences, short_names
+from training.run.record import read_run
 
 FINISHED = 'step,loss,images_per_s,mIoU\n2,1.5,4.0,\n4,1.0,6.0,0.4\n'
 

@@ -9,10 +9,10 @@ import yaml
 from settings_parser import parse
 
 from hrda_core.classes import CITYSCAPES
-from training import train
 from training.cli import main
-from training.config import absolute, differences, to_dict, to_yaml
-from training.data_settings import SourceSettings
+from training.data.settings import SourceSettings
+from training.run import command as train
+from training.settings.run import absolute, differences, to_dict, to_yaml
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 MINIMUM = ['--source.root=sim', '--target.root=camera', '--output=run']

@@ -14,9 +14,9 @@ from tiny_run import tiny_settings, write_config
 
 from hrda_core.classes import CITYSCAPES, ClassSet
 from training.cli import main
-from training.config import TrainSettings, absolute
-from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
-from training.frames import LabelledFrames, find_labelled, target_images
+from training.data.frames import LabelledFrames, find_labelled, target_images
+from training.data.settings import SourceSettings, TargetSettings, ValidationSettings
+from training.settings.run import TrainSettings, absolute
 
 ROAD, CAR = 0, 13
 IMAGE = np.zeros((2, 3, 3), np.uint8)

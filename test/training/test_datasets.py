@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from hrda_core.classes import CITYSCAPES
-from training.data_settings import SourceSettings, TargetSettings, ValidationSettings
-from training.datasets import SourceDataset, TargetDataset, valid_mask
-from training.label_maps.pixels import read_ids
-from training.labelled_sets import LabelledSet, open_labelled
-from training.loader import make_loader
+from training.data.datasets import SourceDataset, TargetDataset, valid_mask
+from training.data.label_maps.pixels import read_ids
+from training.data.labelled_sets import LabelledSet, open_labelled
+from training.data.loader import make_loader
+from training.data.settings import SourceSettings, TargetSettings, ValidationSettings
+from training.data.validation_frames import ValidationFrames
 from training.methods.settings import SelfTrainingSettings
-from training.validation_frames import ValidationFrames
 
 WriteFrames = Callable[..., Path]
 RARE = SelfTrainingSettings(rare_class_min_pixels=10, rare_class_min_crop_ratio=1.0)

@@ -18,14 +18,14 @@ from hrda_core.classes import CITYSCAPES, ClassSet
 from hrda_core.hrda import HRDA
 from hrda_core.segmenter import batch_logits
 from training.cli import main
-from training.config import ModelSettings, TrainSettings
-from training.data_settings import TargetSettings
-from training.losses import distillation_loss
-from training.memory import estimate
+from training.data.settings import TargetSettings
+from training.memory.estimate import estimate
 from training.methods.distillation import Distillation
+from training.methods.losses import distillation_loss
 from training.methods.settings import DistillationSettings, SelfTrainingSettings
-from training.run_folder import RunFolder
-from training.state_file import read_state
+from training.run.folder import RunFolder
+from training.run.state_file import read_state
+from training.settings.run import ModelSettings, TrainSettings
 
 SMALL = {'head_channels': 8, 'embed_channels': 8, 'attention_embed_channels': 8}
 STILL = SelfTrainingSettings(jitter_probability=0.0, blur_probability=0.0)

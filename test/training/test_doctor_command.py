@@ -14,7 +14,7 @@ from hrda_core.classes import CITYSCAPES
 from training.cli import main
 from training.doctor import memory
 from training.doctor.sheet import Row, Tile, contact_sheet
-from training.memory import MemoryEstimate
+from training.memory.estimate import MemoryEstimate
 
 
 @pytest.fixture

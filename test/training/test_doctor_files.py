@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from hrda_core.classes import CITYSCAPES, ClassSet
-from training.config import TrainSettings
-from training.data_settings import SourceSettings, TargetSettings
+from training.data.settings import SourceSettings, TargetSettings
 from training.doctor.file_checks import ignored_share, report_files
 from training.doctor.findings import Finding, Findings
 from training.doctor.frame_facts import examine_set
 from training.doctor.frame_sets import FrameSet, find_sets
 from training.progress import make_display
+from training.settings.run import TrainSettings
 
 WriteFrames = Callable[..., Path]
 

@@ -14,9 +14,8 @@ from tiny_run import tiny_settings, write_config
 
 from hrda_core.classes import CITYSCAPES
 from hrda_core.runtime import choose_runtime
-from training.class_stats import ClassStatistics
-from training.config import TrainSettings
-from training.data_settings import SourceSettings
+from training.data.class_stats import ClassStatistics
+from training.data.settings import SourceSettings
 from training.doctor import memory
 from training.doctor.class_table import ClassRow, class_table, report_classes
 from training.doctor.colours import Colours, colour_gap, colours_of, report_colours
@@ -27,7 +26,8 @@ from training.doctor.machine import report_disk, report_machine
 from training.doctor.network import inspect_network
 from training.doctor.scale import report_scale
 from training.doctor.speed import Loaded, Speed, report_speed
-from training.memory import MemoryEstimate
+from training.memory.estimate import MemoryEstimate
+from training.settings.run import TrainSettings
 
 
 def _settings(tmp_path: Path, **changes: Any) -> TrainSettings:

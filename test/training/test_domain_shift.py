@@ -11,7 +11,7 @@ import yaml
 from hrda_core.checkpoints import load_model
 from hrda_core.domain_shift import DomainShift, FeatureDomain
 from training.cli import main
-from training.domain import spread
+from training.deployment.domain import spread
 from training.image_files import read_image
 
 

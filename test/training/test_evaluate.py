@@ -16,12 +16,12 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import save_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
-from training.calibration import Calibration
 from training.cli import main
-from training.data_settings import ValidationSettings
-from training.scores import ConfusionMatrix
-from training.validation_arguments import open_frames, parse_merge
-from training.validation_frames import ValidationFrames
+from training.data.settings import ValidationSettings
+from training.data.validation_frames import ValidationFrames
+from training.evaluation.arguments import open_frames, parse_merge
+from training.evaluation.calibration import Calibration
+from training.evaluation.scores import ConfusionMatrix
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
 ROAD, WALL, FENCE, CAR = (CITYSCAPES.index(name) for name in ('road', 'wall', 'fence', 'car'))

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.windows import Box
-from training.config import LoopSettings
-from training.execution import check_compiler, prepare, recomputable
-from training.freed_memory import keep_freed_memory
+from training.memory.freed import keep_freed_memory
 from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SourceOnly
+from training.run.execution import check_compiler, prepare, recomputable
+from training.settings.run import LoopSettings
 
 
 @pytest.fixture

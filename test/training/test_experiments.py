@@ -12,9 +12,9 @@ from settings_parser import parse
 
 from hrda_core.classes import CITYSCAPES
 from training.cli import main
-from training.config import to_dict
-from training.experiments import GROUPS
-from training.settings_files import read_settings_file
+from training.settings.experiments import GROUPS
+from training.settings.files import read_settings_file
+from training.settings.run import to_dict
 from training.shipped import shipped_files, shipped_folder
 
 FILES = shipped_files()

@@ -17,10 +17,10 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.exported import CONTEXT, DETAIL, digest
 from hrda_core.hrda import HRDA
 from hrda_core.onnx_engine import CPU_PROVIDER, OnnxFile
-from training import export
 from training.benchmark.pictures import made_up_image
 from training.cli import main
-from training.onnx_files import Agreement, compare, write_network
+from training.deployment import export
+from training.deployment.onnx_files import Agreement, compare, write_network
 
 SMALL = {'context_size': 128, 'detail_size': 64}
 PLAIN = Architecture('mit_b0', 8, 8, 8, **SMALL)

@@ -19,9 +19,9 @@ import pytest
 import yaml
 
 from hrda_core.image_codec import ENCODINGS, decode_bytes, decode_image
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.cli import main
-from training.rate import FrameClock, parse_interval
+from training.extraction.rate import FrameClock, parse_interval
 
 COMPRESSED = '/camera/image_raw/compressed'
 FOLDER = 'drive/camera__image_raw__compressed'
@@ -399,7 +399,7 @@ def test_a_missing_bag_is_code_1(tmp_path, capsys):
 
 def test_extract_imports_neither_torch_nor_ros():
     code = (
-        'import sys, training.extract, training.make_bag; '
+        'import sys, training.extraction.command, training.bags.make_bag; '
         "print(sorted({'torch', 'rclpy', 'hrda_ros', 'timm'} & set(sys.modules)))"
     )
     found = subprocess.check_output([sys.executable, '-c', code], text=True, cwd=ROOT)

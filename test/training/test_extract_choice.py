@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.cli import main
 from training.extraction.choice import FrameChooser, Overview
 from training.extraction.figures import half_grey, measure_grey

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.cli import main
-from training.data_settings import TargetSettings
+from training.data.frames import target_images
+from training.data.settings import TargetSettings
 from training.extraction.splits import assign_splits, read_splits
-from training.frames import target_images
 
 SECOND_NS = 1_000_000_000
 ROOT = Path(__file__).parents[2]

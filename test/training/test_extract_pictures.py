@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.image_codec import decode_bytes
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.cli import main
-from training.data_settings import TargetSettings
-from training.datasets import TargetDataset
+from training.data.datasets import TargetDataset
+from training.data.frames import target_images
+from training.data.settings import TargetSettings
 from training.doctor.findings import Findings
 from training.doctor.frame_sets import FrameSet
 from training.doctor.scale import report_masks
 from training.extraction.geometry import Geometry
 from training.extraction.settings import PictureSettings
-from training.frames import target_images
 from training.image_files import list_images
 
 SECOND_NS = 1_000_000_000

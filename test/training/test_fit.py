@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrda_core.runtime import Runtime, is_out_of_memory
-from training import fit as fitting
 from training.cli import main
-from training.config import LoopSettings, ModelSettings, TrainSettings
-from training.data_settings import SourceSettings
-from training.fit import available_memory, fit, ladder, parse_size
-from training.memory import MemoryEstimate
+from training.data.settings import SourceSettings
+from training.memory import fit as fitting
+from training.memory.estimate import MemoryEstimate
+from training.memory.fit import available_memory, fit, ladder, parse_size
 from training.methods.source_only import SourceOnly
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
+from training.settings.run import LoopSettings, ModelSettings, TrainSettings
 
 RUN = TrainSettings(
     SourceSettings('s'), 'run', method='source_only', loop=LoopSettings(device='cpu')

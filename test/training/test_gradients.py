@@ -11,9 +11,9 @@ import torch
 
 from hrda_core.checkpoints import read_tensors
 from training.cli import main
-from training.loop import TrainingLoop
 from training.methods.source_only import SourceOnly
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
+from training.run.loop import TrainingLoop
 
 ONE_STEP = {'method': 'source_only', 'loop__iterations': 1, 'loop__log_every': 1}
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.data_settings import TargetSettings
-from training.datasets import TargetDataset
+from training.data.datasets import TargetDataset
+from training.data.settings import TargetSettings
 from training.image_files import check_images, image_size, read_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)

@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
-from training.bags import COMPRESSED_IMAGE, IMAGE, BagDamageError, RawMessage, decode_message
-from training.image_message import read_image_message
+from training.bags.image_message import read_image_message
+from training.bags.reading import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    BagDamageError,
+    RawMessage,
+    decode_message,
+)
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 texts = st.text(st.characters(codec='utf-8', exclude_characters='\0'), max_size=9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from training.cli import CommandParser
-from training.inference_arguments import add_inference_arguments, inference_settings
+from training.deployment.arguments import add_inference_arguments, inference_settings
 
 
 def parse(*flags: str):

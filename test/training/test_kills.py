@@ -18,9 +18,9 @@ import torch
 
 from hrda_core.checkpoints import load_model, read_tensors, save_model, write_safetensors
 from training.cli import main
-from training.run_folder import RunFolder
-from training.state_file import read_state, write_state
-from training.stop_signals import ECHO_S, StopSignals
+from training.run.folder import RunFolder
+from training.run.state_file import read_state, write_state
+from training.run.stop_signals import ECHO_S, StopSignals
 
 CHANGES = {
     'loop__checkpoint_every': 1,

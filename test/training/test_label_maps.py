@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hrda_core.classes import CITYSCAPES, IGNORE, SYNTHIA, ClassSet
-from training.data_kinds import KINDS
-from training.label_maps.codecs import MappedLabels
-from training.label_maps.label_map import (
+from training.data.kinds import KINDS
+from training.data.label_maps.codecs import MappedLabels
+from training.data.label_maps.label_map import (
     LabelMap,
     LabelRow,
     built_in_label_maps,
     resolve_label_map,
 )
-from training.label_maps.pixels import color_code, color_of, read_colors, read_ids, read_red
+from training.data.label_maps.pixels import color_code, color_of, read_colors, read_ids, read_red
 
 CHANNEL = st.integers(0, 255)
 

@@ -14,18 +14,18 @@ from tiny_run import tiny_settings, write_config, write_data, write_frames
 
 from hrda_core.classes import CITYSCAPES
 from training.cli import main
-from training.config import TrainSettings
-from training.data_settings import (
+from training.data.datasets import SourceDataset
+from training.data.labelled_sets import MixedSources, check_apart, labelled_sets, open_labelled
+from training.data.settings import (
     FewLabelsSettings,
     SourceSettings,
     TargetSettings,
     ValidationSettings,
 )
-from training.datasets import SourceDataset
-from training.labelled_sets import MixedSources, check_apart, labelled_sets, open_labelled
 from training.methods.settings import SelfTrainingSettings
-from training.run_folder import RunFolder
-from training.state_file import read_state
+from training.run.folder import RunFolder
+from training.run.state_file import read_state
+from training.settings.run import TrainSettings
 
 RARE = SelfTrainingSettings(rare_class_min_pixels=100, rare_class_min_crop_ratio=0.5)
 

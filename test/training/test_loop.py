@@ -22,12 +22,12 @@ import torch
 from rich.console import Console
 
 from hrda_core.checkpoints import CheckpointError, load_model
-from training import assembly, loop
 from training.cli import main
 from training.methods.source_only import SourceOnly
 from training.progress import LiveDisplay, PlainDisplay
-from training.run_folder import MetricsTable, RunFolder
-from training.state_file import read_state, write_state
+from training.run import assembly, loop
+from training.run.folder import MetricsTable, RunFolder
+from training.run.state_file import read_state, write_state
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,8 +12,13 @@ import torch.nn.functional as F
 from hrda_core.classes import IGNORE
 from hrda_core.hrda import TrainingOutput
 from hrda_core.windows import Box
-from training.live_bytes import LiveBytes
-from training.losses import composite_loss, cross_entropy, feature_distance, majority_labels
+from training.memory.live_bytes import LiveBytes
+from training.methods.losses import (
+    composite_loss,
+    cross_entropy,
+    feature_distance,
+    majority_labels,
+)
 
 THINGS = (6, 7, 11, 12, 13, 14, 15, 16, 17, 18)
 

@@ -16,9 +16,9 @@ from training.cli import main
 from training.methods.masked_consistency import MaskedConsistency, hide_blocks
 from training.methods.self_training import SelfTraining
 from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
-from training.run_folder import RunFolder
-from training.state_file import read_state
-from training.teacher import PseudoLabels
+from training.methods.teacher import PseudoLabels
+from training.run.folder import RunFolder
+from training.run.state_file import read_state
 
 SETTINGS = SelfTrainingSettings(pseudo_threshold=0.0)
 

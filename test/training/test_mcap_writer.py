@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
-from training import mcap_writer
-from training.bags import Bag
-from training.mcap_records import Channel
-from training.mcap_writer import McapWriter, is_finished
-from training.rosbag2_metadata import file_facts, metadata_text, numbered_qos, qos_text
+from training.bags import mcap_writer
+from training.bags.mcap_records import Channel
+from training.bags.mcap_writer import McapWriter, is_finished
+from training.bags.reading import Bag
+from training.bags.rosbag2_metadata import file_facts, metadata_text, numbered_qos, qos_text
 from training.whole_files import part_of
 
 TYPE = 'std_msgs/msg/String'

@@ -10,10 +10,10 @@ import torch
 
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
-from training.config import LoopSettings, ModelSettings, TrainSettings
-from training.data_settings import SourceSettings, TargetSettings
-from training.live_bytes import LiveBytes, ReducedPrecision
-from training.memory import estimate
+from training.data.settings import SourceSettings, TargetSettings
+from training.memory.estimate import estimate
+from training.memory.live_bytes import LiveBytes, ReducedPrecision
+from training.settings.run import LoopSettings, ModelSettings, TrainSettings
 
 SMALL = {'head_channels': 8, 'embed_channels': 8, 'attention_embed_channels': 8}
 

@@ -15,13 +15,13 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.encoders import Encoder
 from hrda_core.hrda import HRDA
 from hrda_core.published import local_name
-from training.config import OptimiserSettings
-from training.optimiser import (
+from training.run.optimiser import (
     build_optimiser,
     parameter_groups,
     rate_factor,
     set_learning_rate,
 )
+from training.settings.run import OptimiserSettings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / 'golden' / 'optimiser.json').read_text())
 SMALL = Architecture('mit_b0', 16, 16, 16)

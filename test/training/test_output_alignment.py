@@ -27,8 +27,8 @@ from training.methods.settings import (
     MinEntropySettings,
     SelfTrainingSettings,
 )
-from training.run_folder import RunFolder
-from training.state_file import read_state
+from training.run.folder import RunFolder
+from training.run.state_file import read_state
 
 PUBLISHED_NAMES = ('conv1', 'conv2', 'conv3', 'conv4', 'classifier')
 PUBLISHED_ENTROPY = 0.7323057651519775

@@ -14,9 +14,9 @@ from hrda_core.architecture import Architecture
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from training.cli import main
-from training.panels import COLUMNS, TILE_WIDTH, paint, panel_sheet, student_panels
-from training.run_folder import RunFolder
-from training.run_plots import write_plots
+from training.run.folder import RunFolder
+from training.run.panels import COLUMNS, TILE_WIDTH, paint, panel_sheet, student_panels
+from training.run.plots import write_plots
 
 SMALL = Architecture('mit_b0', 16, 16, 16, context_size=64, detail_size=64)
 
@@ -99,7 +99,7 @@ def test_a_run_outlives_plots_that_cannot_be_written(
         raise NotADirectoryError(f'{blocked} is a file')
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('training.run_plots.write_plots', block)
+        patch.setattr('training.run.plots.write_plots', block)
         assert main(['train', str(config)]) == 0
     assert 'no plots this time' in capsys.readouterr().err
     assert RunFolder(tmp_path / 'run').steps_done() == 1

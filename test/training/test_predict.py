@@ -16,7 +16,7 @@ from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from training.cli import main
-from training.predict_files import find_inputs
+from training.deployment.predict_files import find_inputs
 
 
 @pytest.fixture(scope='module')

@@ -16,9 +16,9 @@ import torch
 
 from hrda_core.checkpoints import read_tensors
 from training.cli import main
-from training.config import LoopSettings
-from training.processes import ALONE
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
+from training.run.processes import ALONE
+from training.settings.run import LoopSettings
 
 ROOT = Path(__file__).parents[2]
 

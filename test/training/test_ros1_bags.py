@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_typestore
 
-from training.bags import Bag, BagDamageError, decode_message, find_bags
+from training.bags.reading import Bag, BagDamageError, decode_message, find_bags
 from training.cli import main
 
 TOPIC = '/camera/image_raw/compressed'

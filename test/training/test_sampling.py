@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from hrda_core.classes import CITYSCAPES
-from training.class_stats import ClassStatistics, class_statistics
-from training.data_settings import SourceSettings
-from training.frames import LabelledFrames, find_labelled
+from training.data.class_stats import ClassStatistics, class_statistics
+from training.data.frames import LabelledFrames, find_labelled
+from training.data.sampling import RareClassSampler, rare_class_probabilities
+from training.data.settings import SourceSettings
 from training.methods.settings import SelfTrainingSettings
-from training.sampling import RareClassSampler, rare_class_probabilities
 
 WriteFrames = Callable[..., Path]
 

@@ -23,9 +23,9 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.image_codec import decode_bytes
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
-from training import mcap_writer
-from training.bag_writer import ImageBagWriter
-from training.bags import Bag, decode_message
+from training.bags import mcap_writer
+from training.bags.reading import Bag, decode_message
+from training.bags.writing import ImageBagWriter
 from training.cli import main
 from training.whole_files import part_of
 

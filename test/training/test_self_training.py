@@ -19,14 +19,14 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.published import import_published
 from hrda_core.windows import Box
-from training.config import OptimiserSettings, TrainSettings
-from training.data_settings import SourceSettings, TargetSettings
-from training.losses import feature_distance
+from training.data.settings import SourceSettings, TargetSettings
 from training.methods import build_method
+from training.methods.losses import feature_distance
 from training.methods.self_training import SelfTraining, StepDraws
 from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SourceOnly
-from training.optimiser import build_optimiser
+from training.run.optimiser import build_optimiser
+from training.settings.run import OptimiserSettings, TrainSettings
 
 SETTINGS = SelfTrainingSettings()
 LOSSES = ('source_fused', 'source_detail', 'feature_distance', 'mix_fused', 'mix_detail')

@@ -9,13 +9,13 @@ import pytest
 import yaml
 from settings_parser import parse
 
-from training.config import to_yaml
-from training.settings_files import (
+from training.settings.files import (
     About,
     merge_settings,
     read_settings_file,
     resolve_settings,
 )
+from training.settings.run import to_yaml
 from training.shipped import find_settings, find_shipped_folder, shipped_files
 
 BASE = """

@@ -11,9 +11,9 @@ import torch
 
 from hrda_core.checkpoints import read_tensors
 from training.cli import main
-from training.run_folder import RunFolder
-from training.share import Share
-from training.state_file import read_state
+from training.run.folder import RunFolder
+from training.run.share import Share
+from training.run.state_file import read_state
 
 
 def train(data: Path, run: Path, **changes: Any) -> RunFolder:

@@ -13,9 +13,9 @@ from tiny_run import tiny_settings, write_config, write_data
 from torch.utils.data import Dataset
 
 from hrda_core.classes import CITYSCAPES
-from training.assembly import Batches
+from training.data.shared_cut import SharedCut
 from training.progress import PlainDisplay
-from training.shared_cut import SharedCut
+from training.run.assembly import Batches
 
 SIDE = 20
 

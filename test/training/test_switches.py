@@ -11,7 +11,7 @@ import tiny_run
 
 from hrda_core.checkpoints import load_model
 from training.cli import main
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 
 @pytest.fixture(scope='module')

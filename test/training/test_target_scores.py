@@ -21,10 +21,10 @@ from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from training.cli import main
-from training.data_settings import TargetSettings
-from training.run_folder import RunFolder
-from training.state_file import read_state
-from training.target_scores import TargetFrames, TargetScores, TargetTally, score_target
+from training.data.settings import TargetSettings
+from training.evaluation.target_scores import TargetFrames, TargetScores, TargetTally, score_target
+from training.run.folder import RunFolder
+from training.run.state_file import read_state
 
 CLASSES = ClassSet('three', ('a', 'b', 'c'), ((0, 0, 0),) * 3, ((0,), (1,), (2,)))
 

@@ -11,7 +11,7 @@ from timm.layers import DropPath
 from torch import nn
 
 from hrda_core.hrda import HRDA
-from training.teacher import Teacher, ema_alpha, pseudo_labels, set_teacher_mode
+from training.methods.teacher import Teacher, ema_alpha, pseudo_labels, set_teacher_mode
 
 
 def test_alpha_warms_up_as_published(figures: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.hrda import HRDA
-from training.transforms import (
+from training.data.transforms import (
     balanced_crop,
     count_labels,
     fit_size,

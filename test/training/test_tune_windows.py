@@ -13,8 +13,8 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.tuning import TunedWindows
 from training.cli import main
-from training.tune_windows import parse_share
-from training.window_tuning import Curve, measure
+from training.deployment.tune_windows import parse_share
+from training.deployment.window_tuning import Curve, measure
 
 ANYTIME = InferenceSettings('cpu', mode='anytime', window_size=64)
 

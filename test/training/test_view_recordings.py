@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hrda_core.image_codec import decode_bytes
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.progress import SilentDisplay
 from training.video import VideoWriter
 from training.view.recordings import Cursor, Recording, open_recording

@@ -32,14 +32,14 @@ from training.bag_segmentation.settings import (
     describe,
     parse_part,
 )
-from training.bags import Bag, find_bags
-from training.extract import drive_names
-from training.image_topics import ImageTopic, choose_topics, list_image_topics
-from training.inference_arguments import add_inference_arguments, inference_settings
-from training.mcap_writer import is_finished
+from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.bags.mcap_writer import is_finished
+from training.bags.reading import Bag, find_bags
+from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.extraction.command import drive_names
+from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
-from training.rate import parse_interval
-from training.stop_signals import StopSignals
+from training.run.stop_signals import StopSignals
 from training.video import check_video_name
 
 NOTHING, DAMAGED, STOPPED = 2, 3, 130

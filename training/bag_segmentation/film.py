@@ -15,8 +15,8 @@ from hrda_core.overlay import blend
 from training.ahead import ahead
 from training.bag_segmentation.segmentation import AHEAD, Job
 from training.bag_segmentation.source import read_inputs
-from training.bags import Bag, decode_message
-from training.mcap_recovery import Kept
+from training.bags.mcap_recovery import Kept
+from training.bags.reading import Bag, decode_message
 from training.progress import Display
 from training.video import VideoWriter
 

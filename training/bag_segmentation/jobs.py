@@ -9,11 +9,11 @@ from training.bag_segmentation.outputs import Output
 from training.bag_segmentation.segmentation import Job, Tally
 from training.bag_segmentation.settings import Making, describe_input
 from training.bag_segmentation.source import Reading
-from training.bags import Bag
-from training.image_topics import ImageTopic
-from training.mcap_records import Channel
+from training.bags.image_topics import ImageTopic
+from training.bags.mcap_records import Channel
+from training.bags.reading import Bag
+from training.bags.ros2_messages import is_portable
 from training.progress import Display
-from training.ros2_messages import is_portable
 
 
 def plan_job(

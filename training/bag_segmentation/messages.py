@@ -12,10 +12,10 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from hrda_core.classes import ClassSet, Uint8Array
-from training.bags import COMPRESSED_IMAGE, IMAGE
-from training.image_topics import ImageTopic
-from training.mcap_records import Channel
-from training.rosbag2_metadata import numbered_qos, qos_text
+from training.bags.image_topics import ImageTopic
+from training.bags.mcap_records import Channel
+from training.bags.reading import COMPRESSED_IMAGE, IMAGE
+from training.bags.rosbag2_metadata import numbered_qos, qos_text
 
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 KINDS = {'label': IMAGE, 'confidence': IMAGE, 'label_info': LABEL_INFO}

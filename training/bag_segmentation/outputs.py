@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.bag_segmentation.settings import Part
-from training.bags import Bag
-from training.mcap_records import SUFFIX
-from training.rosbag2_metadata import FILE_NAME, file_facts, metadata_text
+from training.bags.mcap_records import SUFFIX
+from training.bags.reading import Bag
+from training.bags.rosbag2_metadata import FILE_NAME, file_facts, metadata_text
 from training.whole_files import write_text
 
 _STORAGES = (SUFFIX, '.db3', '.zstd')

@@ -23,9 +23,9 @@ from training.bag_segmentation.messages import (
 )
 from training.bag_segmentation.settings import Making
 from training.bag_segmentation.source import Input, Reading, read_inputs
-from training.mcap_writer import McapWriter
+from training.bags.mcap_writer import McapWriter
 from training.progress import LINE_EVERY_S, Display
-from training.stop_signals import StopSignals
+from training.run.stop_signals import StopSignals
 
 AHEAD = 4
 """Frames that are decoded before the network wants them, and results that wait to be written."""

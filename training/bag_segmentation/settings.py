@@ -12,7 +12,7 @@ from typing import Literal
 from hrda_core.classes import ClassSet
 from hrda_core.inference import InferenceSettings
 from hrda_core.runtime import choose_runtime
-from training.bags import Bag
+from training.bags.reading import Bag
 from training.whole_files import sha256_of
 
 COPIES = ('all', 'images', 'none')

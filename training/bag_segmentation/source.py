@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from hrda_core.classes import Uint8Array
 from hrda_core.image_codec import ImageDecodeError, decode_compressed, decode_image
-from training.bags import Bag, BagDamageError, RawMessage, decode_message
-from training.mcap_recovery import Kept
-from training.rate import FrameClock
-from training.ros2_messages import cdr_data
+from training.bags.mcap_recovery import Kept
+from training.bags.reading import Bag, BagDamageError, RawMessage, decode_message
+from training.bags.ros2_messages import cdr_data
+from training.extraction.rate import FrameClock
 
 
 class Image(NamedTuple):

@@ -34,17 +34,17 @@ from training.benchmark.anytime_plots import plot_anytime
 from training.benchmark.anytime_report import COLUMNS, anytime_tables, plain_rows, row_of
 from training.benchmark.inference_specs import Network
 from training.benchmark.report import WIDTH, write_csv, write_figures
-from training.image_files import list_images, read_image
-from training.inference_arguments import add_inference_arguments, inference_settings
-from training.progress import Display, displayed
-from training.scores import ConfusionMatrix
-from training.validation_arguments import (
+from training.data.validation_frames import ValidationFrames
+from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.evaluation.arguments import (
     add_data_arguments,
     open_frames,
     parse_data_settings,
     parse_merge,
 )
-from training.validation_frames import ValidationFrames
+from training.evaluation.scores import ConfusionMatrix
+from training.image_files import list_images, read_image
+from training.progress import Display, displayed
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -16,8 +16,8 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.selection import class_weights
 from training.benchmark.anytime_replay import ORDERS, Replay
+from training.evaluation.scores import ConfusionMatrix
 from training.progress import Display
-from training.scores import ConfusionMatrix
 
 SHARES = (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)
 """Parts of the windows that are tried."""

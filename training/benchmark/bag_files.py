@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.bag_writer import ImageBagWriter
-from training.bags import IMAGE
+from training.bags.reading import IMAGE
+from training.bags.writing import ImageBagWriter
 from training.benchmark.pictures import made_up_image
 
 RATE_HZ = 30

@@ -16,7 +16,7 @@ from training.benchmark.pictures import made_up_image
 from training.extraction.drive import DriveTopic, extract_topic
 from training.extraction.pictures import JPEG_QUALITY
 from training.extraction.settings import ChoiceSettings, ExtractionSettings, PictureSettings
-from training.freed_memory import keep_freed_memory
+from training.memory.freed import keep_freed_memory
 
 Size = tuple[int, int]
 

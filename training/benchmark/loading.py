@@ -12,11 +12,11 @@ import numpy as np
 from rich.console import Console
 
 from hrda_core.classes import CITYSCAPES
-from training.assembly import Batches
 from training.benchmark.pictures import photograph
-from training.config import TrainSettings
-from training.data_settings import SourceSettings, TargetSettings
+from training.data.settings import SourceSettings, TargetSettings
 from training.progress import PlainDisplay
+from training.run.assembly import Batches
+from training.settings.run import TrainSettings
 
 SOURCE_STORED, SOURCE_SIZE = (1914, 1052), (2560, 1440)
 TARGET_STORED = (2048, 1024)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.benchmark.pictures import made_up_image
 from training.ros_processes import PROFILE_VARIABLES, Process, ros_environment, ros_process
 

@@ -21,21 +21,21 @@ from torch import Tensor
 
 from hrda_core.classes import IGNORE
 from hrda_core.hrda import HRDA
-from training.batch_transforms import blur_kernel_size, colour_jitter
 from training.benchmark.published_network import PublishedNetwork, write_out_attention
-from training.class_mix import mix, mix_mask
-from training.losses import feature_distance
+from training.data.batch_transforms import blur_kernel_size, colour_jitter
+from training.methods.class_mix import mix, mix_mask
+from training.methods.losses import feature_distance
 from training.methods.self_training import SelfTraining, StepDraws
-from training.optimiser import parameter_groups
-from training.teacher import ema_alpha, set_teacher_mode
+from training.methods.teacher import ema_alpha, set_teacher_mode
+from training.run.optimiser import parameter_groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hrda_core.hrda import TrainingOutput
     from hrda_core.windows import Box
-    from training.config import OptimiserSettings
     from training.methods import Batch
+    from training.settings.run import OptimiserSettings
 
 
 class PublishedStep:

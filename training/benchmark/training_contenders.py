@@ -16,15 +16,15 @@ from torch import Tensor
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import Runtime, choose_runtime
-from training.assembly import Parts
 from training.benchmark.contenders import Contender, Requests
 from training.benchmark.published_step import PublishedStep
-from training.config import TrainSettings
-from training.freed_memory import keep_freed_memory
-from training.launch import lone_workplace
+from training.memory.freed import keep_freed_memory
 from training.methods.self_training import SelfTraining
 from training.progress import PlainDisplay
-from training.run_folder import RunFolder
+from training.run.assembly import Parts
+from training.run.folder import RunFolder
+from training.run.launch import lone_workplace
+from training.settings.run import TrainSettings
 
 Name = Literal['published', 'hrda_ros']
 Batch = Mapping[str, Mapping[str, Any]]

@@ -24,8 +24,8 @@ from training.benchmark.contenders import Peak
 from training.benchmark.loading import loading_rate
 from training.benchmark.report import write_figures
 from training.benchmark.training_contenders import training_contender
-from training.config import LoopSettings, ModelSettings, TrainSettings
-from training.data_settings import SourceSettings, TargetSettings
+from training.data.settings import SourceSettings, TargetSettings
+from training.settings.run import LoopSettings, ModelSettings, TrainSettings
 
 WARM_UP = 1
 """Steps of each contender that are not counted."""

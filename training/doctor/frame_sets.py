@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hrda_core.classes import ClassSet
-from training.config import TrainSettings
+from training.data.frames import LabelledFrames, find_labelled, target_images
+from training.data.labelled_sets import labelled_sets
 from training.doctor.findings import Findings
-from training.frames import LabelledFrames, find_labelled, target_images
-from training.labelled_sets import labelled_sets
+from training.settings.run import TrainSettings
 
 
 @dataclass(frozen=True)

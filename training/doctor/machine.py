@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from hrda_core.runtime import Runtime, choose_runtime
-from training.config import TrainSettings
 from training.doctor.findings import Findings, amount
 from training.doctor.network import Network
-from training.run_folder import RunFolder
+from training.run.folder import RunFolder
+from training.settings.run import TrainSettings
 
 LITTLE_SHARED_MEMORY = 1 << 30
 """Bytes of /dev/shm below which loader processes may run out of it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hrda_core.runtime import Runtime
-from training.config import TrainSettings
 from training.doctor.findings import Findings
-from training.free_memory import free_bytes
-from training.memory import GIGABYTE, estimate
+from training.memory.estimate import GIGABYTE, estimate
+from training.memory.free import free_bytes
+from training.settings.run import TrainSettings
 
 
 def report_memory(

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hrda_core.classes import ClassSet
 from hrda_core.encoder_weights import load_encoder_weights
-from training.assembly import build_model, start_student
-from training.config import TrainSettings
 from training.doctor.findings import Findings
 from training.methods import Method, build_method
+from training.run.assembly import build_model, start_student
+from training.settings.run import TrainSettings
 
 
 @dataclass(frozen=True)

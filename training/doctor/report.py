@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from training.config import TrainSettings, to_dict
 from training.doctor.class_table import ClassRow
 from training.doctor.colours import Colours
 from training.doctor.duplicates import Facts, Overlap
@@ -23,6 +22,7 @@ from training.doctor.frame_sets import FrameSet
 from training.doctor.scale import fitted, usual_size
 from training.doctor.sheet import Uint8Array
 from training.doctor.speed import Speed
+from training.settings.run import TrainSettings, to_dict
 from training.whole_files import write_picture, write_text
 
 STYLES = {'error': 'bold red', 'warning': 'yellow', 'note': 'cyan'}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from training.config import TrainSettings
-from training.data_settings import TargetSettings
+from training.data.frame_masks import MASK_FILE, frame_mask
+from training.data.settings import TargetSettings
+from training.data.transforms import fit_size
 from training.doctor.findings import Findings
 from training.doctor.frame_facts import FrameFacts
 from training.doctor.frame_sets import FrameSet
-from training.frame_masks import MASK_FILE, frame_mask
 from training.image_files import image_size
-from training.transforms import fit_size
+from training.settings.run import TrainSettings
 
 OTHER_HEIGHT = 1.5
 """Frames whose heights differ by more than this factor show things at different scales."""

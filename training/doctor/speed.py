@@ -18,13 +18,13 @@ from rich.console import Console
 
 from hrda_core.classes import ClassSet
 from hrda_core.runtime import Runtime
-from training.assembly import Batches, Parts
-from training.config import TrainSettings
 from training.doctor.findings import Findings
-from training.launch import lone_workplace
 from training.methods import Method
 from training.progress import Display, PlainDisplay, duration
-from training.run_folder import RunFolder
+from training.run.assembly import Batches, Parts
+from training.run.folder import RunFolder
+from training.run.launch import lone_workplace
+from training.settings.run import TrainSettings
 
 MOST_STEPS = 6
 LIMIT_S = 60.0

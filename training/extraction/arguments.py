@@ -7,8 +7,8 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from training.extraction.rate import parse_interval
 from training.extraction.settings import ChoiceSettings, PictureSettings
-from training.rate import parse_interval
 
 CLEAN = ChoiceSettings(min_change=12, min_brightness=0.4, max_white=0.25, min_sharpness=0.4)
 """What --clean stands for: usual values for near-duplicates, dark, white and blurred frames."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from training.extraction.figures import Change, FrameFigures
+from training.extraction.rate import FrameClock
 from training.extraction.settings import ChoiceSettings
-from training.rate import FrameClock
 
 EVERY, SPREAD, DARK, WHITE, BLURRED, STILL, REPEATED = (
     'every',

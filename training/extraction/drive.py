@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from hrda_core.image_codec import ImageDecodeError
-from training.bags import Bag, BagDamageError, RawMessage, decode_message
+from training.bags.reading import Bag, BagDamageError, RawMessage, decode_message
 from training.extraction.choice import FrameChooser
 from training.extraction.figures import FrameFigures
 from training.extraction.frame import Frame
+from training.extraction.frame_writer import topic_folder
+from training.extraction.manifest import DAMAGED, FrameRecord, open_manifest
 from training.extraction.output import FolderOutput, NoOutput, Output
 from training.extraction.overview import look_over, stamp_or_zero
 from training.extraction.pictures import PictureMaker
 from training.extraction.settings import ExtractionSettings
-from training.frame_writer import topic_folder
-from training.manifest import DAMAGED, FrameRecord, open_manifest
 
 KEPT, KNOWN = 'kept', 'known'
 """What can become of a frame, beside the reasons why it was not kept."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.image_hash import hash_grey
+from training.extraction.image_hash import hash_grey
 
 Uint8Array = npt.NDArray[np.uint8]
 THUMBNAIL_WIDTH = 160

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from hrda_core.image_codec import ImageDecodeError, check_format, decode_bytes, decode_image
 from hrda_core.image_headers import ImageHeader, inspect_image
-from training.bags import RawMessage
+from training.bags.image_message import read_image_message
+from training.bags.reading import RawMessage
 from training.extraction.figures import FrameFigures, half_grey, measure_grey
-from training.image_message import read_image_message
 
 Uint8Array = npt.NDArray[np.uint8]
 _STORED_BGR = ('bgr8', '8uc3')

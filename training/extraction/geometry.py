@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from training.data.transforms import fit_size
 from training.extraction.settings import PictureSettings
-from training.transforms import fit_size
 
 Uint8Array = npt.NDArray[np.uint8]
 Size = tuple[int, int]

@@ -11,15 +11,15 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from training.camera_info import FILE_NAME as CAMERA_INFO_FILE
-from training.camera_info import calibration_yaml
+from training.data.frame_masks import MASK_FILE
+from training.extraction.camera_info import FILE_NAME as CAMERA_INFO_FILE
+from training.extraction.camera_info import calibration_yaml
 from training.extraction.frame import Frame
+from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
+from training.extraction.manifest import FrameKey, FrameRecord, Manifest
 from training.extraction.pictures import Picture, PictureMaker, Uint8Array
 from training.extraction.settings import PictureSettings
-from training.frame_masks import MASK_FILE
-from training.frame_writer import FrameWriter, StagedFrame
-from training.manifest import FrameKey, FrameRecord, Manifest
 from training.whole_files import write_bytes
 
 

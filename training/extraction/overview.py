@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from hrda_core.image_codec import ImageDecodeError
-from training.bags import Bag, BagDamageError, RawMessage
+from training.bags.reading import Bag, BagDamageError, RawMessage
 from training.extraction.choice import Overview, medians
 from training.extraction.figures import FrameFigures
 from training.extraction.frame import Frame
+from training.extraction.rate import FrameClock
 from training.extraction.settings import ChoiceSettings
-from training.rate import FrameClock
 
 SAMPLE = 200
 """Most frames that are decoded to find the medians of a drive."""

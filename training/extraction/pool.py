@@ -18,7 +18,7 @@ import cv2
 
 from training.extraction.drive import DriveTopic, Outcome, extract_topic
 from training.extraction.settings import ExtractionSettings
-from training.freed_memory import keep_freed_memory
+from training.memory.freed import keep_freed_memory
 from training.progress import Display
 
 _REPORT_EVERY_S = 0.2

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from training.contact_sheet import COLUMNS, Row, Tile, draw_sheet
+from training.extraction.manifest import FILE_NAME as MANIFEST
+from training.extraction.manifest import read_records
 from training.extraction.splits import FILE_NAME as SPLITS_FILE
 from training.extraction.splits import read_splits
 from training.extraction.timeline import KEPT, colour_of, draw_timeline
 from training.image_files import EXTRACTED, Uint8Array, read_image
-from training.manifest import FILE_NAME as MANIFEST
-from training.manifest import read_records
 from training.whole_files import write_picture, write_text
 
 FILE_NAME = 'summary.html'

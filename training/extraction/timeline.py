@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from training.extraction.choice import BLURRED, DARK, EVERY, REPEATED, SPREAD, STILL, WHITE
-from training.manifest import DAMAGED
+from training.extraction.manifest import DAMAGED
 
 KEPT = 'kept'
 MOST_BINS = 120

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hrda_core.hrda import HRDA
-    from training.config import TrainSettings
-    from training.processes import Processes
-    from training.share import Share
+    from training.run.processes import Processes
+    from training.run.share import Share
+    from training.settings.run import TrainSettings
 
     Batch = Mapping[str, Mapping[str, Any]]
     Backward = Callable[[Tensor], None]

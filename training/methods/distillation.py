@@ -12,13 +12,13 @@ from torch import Tensor
 from hrda_core.checkpoints import load_model
 from hrda_core.heads import resize
 from hrda_core.segmenter import batch_logits
-from training.losses import cross_entropy, distillation_loss, inside
+from training.methods.losses import cross_entropy, distillation_loss, inside
 from training.methods.self_training import draw_colours, recolour
 from training.methods.source_only import SupervisedLoss, draw_box, figures
-from training.panels import paint_all
-from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
+from training.run.panels import paint_all
+from training.run.processes import ALONE, Processes
+from training.run.share import WHOLE, Share
 from training.whole_files import sha256_of
 
 if TYPE_CHECKING:

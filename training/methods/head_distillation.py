@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from hrda_core.heads import resize
-from training.losses import inside
 from training.methods.distillation import Distillation, agreement
+from training.methods.losses import inside
 from training.methods.self_training import draw_colours, recolour
 from training.methods.source_only import draw_box, figures
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
+from training.run.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from torch import Tensor
 from training.methods.self_training import SelfTraining, draw_colours, recolour
 from training.methods.source_only import draw_box
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
+from training.run.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from hrda_core.hrda import HRDA
     from hrda_core.windows import Box
-    from training.batch_transforms import JitterDraw
+    from training.data.batch_transforms import JitterDraw
     from training.methods import Backward
     from training.methods.settings import MaskedConsistencySettings, SelfTrainingSettings
-    from training.teacher import PseudoLabels
+    from training.methods.teacher import PseudoLabels
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from hrda_core.heads import resize
 from hrda_core.runtime import without_autocast
 from training.methods.source_only import SupervisedLoss, draw_box, figures
-from training.panels import paint_all
-from training.processes import ALONE, Processes
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
+from training.run.panels import paint_all
+from training.run.processes import ALONE, Processes
+from training.run.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np

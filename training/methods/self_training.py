@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from training.batch_transforms import (
+from training.data.batch_transforms import (
     JitterDraw,
     colour_jitter,
     draw_blur,
     draw_jitter,
     gaussian_blur,
 )
-from training.class_mix import Chosen, draw_classes, mix, mix_mask
-from training.losses import feature_distance
+from training.methods.class_mix import Chosen, draw_classes, mix, mix_mask
+from training.methods.losses import feature_distance
 from training.methods.settings import SelfTrainingSettings
 from training.methods.source_only import SupervisedLoss, draw_box, figures
-from training.panels import paint_all
-from training.processes import ALONE, Processes
+from training.methods.teacher import PseudoLabels, Teacher
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
-from training.teacher import PseudoLabels, Teacher
+from training.run.panels import paint_all
+from training.run.processes import ALONE, Processes
+from training.run.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np

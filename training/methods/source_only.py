@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from hrda_core.windows import Box, detail_offsets
-from training.losses import PixelLoss, composite_loss, composite_parts
-from training.panels import paint_all
-from training.processes import ALONE, Processes
+from training.methods.losses import PixelLoss, composite_loss, composite_parts
 from training.randomness import Stream, step_generator
-from training.share import WHOLE, Share
+from training.run.panels import paint_all
+from training.run.processes import ALONE, Processes
+from training.run.share import WHOLE, Share
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,7 @@ from aiohttp import web
 from jsonargparse import ArgumentParser, Namespace
 
 from hrda_core.segmenter import Segmenter
-from training.inference_arguments import add_inference_arguments, inference_settings
+from training.deployment.arguments import add_inference_arguments, inference_settings
 from training.progress import displayed
 from training.view.guard import is_loopback
 from training.view.playback import SPEEDS

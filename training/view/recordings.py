@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from hrda_core.classes import Uint8Array
 from hrda_core.image_codec import decode_compressed, decode_image
-from training.bags import Bag, RawMessage, decode_message, find_bags
+from training.bags.image_topics import choose_topics, list_image_topics
+from training.bags.reading import Bag, RawMessage, decode_message, find_bags
 from training.image_files import IMAGE_SUFFIXES, list_images, read_image
-from training.image_topics import choose_topics, list_image_topics
 from training.progress import Display
 from training.video import DEFAULT_RATE_HZ, VIDEO_SUFFIXES, VideoReader
 

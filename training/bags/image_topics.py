@@ -1,0 +1,186 @@
+"""The image topics of some bags, and which one to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+from hrda_core.image_codec import ENCODINGS, REPUBLISH, ImageDecodeError, check_format
+from hrda_core.image_headers import inspect_image
+from training.bags.reading import (
+    COMPRESSED_IMAGE,
+    IMAGE_TYPES,
+    Bag,
+    BagDamageError,
+    RawMessage,
+    Topic,
+    decode_message,
+)
+
+_TWIN = '/compressed'
+_VIDEO_TYPES = (
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+    'foxglove_msgs/msg/CompressedVideo',
+    'theora_image_transport/msg/Packet',
+)
+"""Cameras, too, but their frames cannot be read one by one."""
+_FIRST_MESSAGES = 20
+"""So many tell the rate of a topic."""
+
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """An image topic over all bags.
+
+    Args:
+        name: name of the topic.
+        msgtype: ROS type; the compressed one wins where bags differ.
+        count: messages over all bags.
+        encoding: encoding or format of its first message; empty when that cannot be read.
+        problem: why its images cannot be decoded; empty when they can.
+        size: 'WIDTHxHEIGHT' of its first image [px]; empty when that cannot be read.
+        rate_hz: of its first messages, by record time [Hz]; 0 when there is only one.
+    """
+
+    name: str
+    msgtype: str
+    count: int
+    encoding: str
+    problem: str
+    size: str
+    rate_hz: float
+
+    def __str__(self) -> str:
+        kind = 'compressed' if self.msgtype == COMPRESSED_IMAGE else 'raw'
+        words = [f'{kind} {self.encoding or "unknown"}', self.size, f'{self.count} images']
+        words += [f'{self.rate_hz:.3g} Hz'] if self.rate_hz else []
+        words += ['not usable'] if self.problem else []
+        return f'{self.name} ({", ".join(word for word in words if word)})'
+
+
+def list_image_topics(bags: Sequence[Bag]) -> list[ImageTopic]:
+    """The image topics with messages over all bags, sorted by name."""
+    counts: dict[str, int] = {}
+    looks: dict[str, tuple[str, str, str, str, float]] = {}
+    for bag in bags:
+        for topic in bag.promised_topics():
+            if topic.msgtype not in (*IMAGE_TYPES, *_VIDEO_TYPES) or not topic.count:
+                continue
+            counts[topic.name] = counts.get(topic.name, 0) + topic.count
+            if topic.name not in looks:
+                looks[topic.name] = (topic.msgtype, *_first_look(bag, topic))
+        bag.drop_unpacked()
+    return [
+        ImageTopic(name, looks[name][0], counts[name], *looks[name][1:]) for name in sorted(counts)
+    ]
+
+
+def choose_topics(
+    topics: Sequence[ImageTopic], wanted: Sequence[str], say: Callable[[str], None]
+) -> list[ImageTopic]:
+    """Take the topics that are asked for, or the only camera there is.
+
+    Of a raw topic X and its compressed twin X/compressed the twin is taken, because its bytes
+    are copied unchanged; asking for X takes X where it exists.
+
+    Args:
+        topics: what there is; at least one.
+        wanted: names of topics, with or without their leading slashes; empty to choose.
+        say: gets a sentence when a choice was made.
+
+    Raises:
+        ValueError: no such topic, several cameras, or images that cannot be decoded.
+    """
+    found = [_find(topics, name, say) for name in wanted] or [_only_camera(topics, say)]
+    for topic in found:
+        if topic.problem:
+            raise ValueError(f'{topic.name}: {topic.problem}{_others(topics, topic)}')
+    return list(dict.fromkeys(found))
+
+
+def _find(topics: Sequence[ImageTopic], wanted: str, say: Callable[[str], None]) -> ImageTopic:
+    by_name = {topic.name: topic for topic in topics}
+    name = wanted if wanted.startswith('/') or wanted in by_name else f'/{wanted}'
+    if name in by_name:
+        return by_name[name]
+    if name + _TWIN in by_name:
+        say(f'{name} was not recorded; taking its compressed twin {name}{_TWIN}')
+        return by_name[name + _TWIN]
+    raise ValueError(
+        f"--topic '{wanted}' is no image topic of these bags; expected one of: {_join(topics)}"
+    )
+
+
+def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> ImageTopic:
+    usable = [topic for topic in topics if not topic.problem] or list(topics)
+    names = {topic.name for topic in usable}
+    cameras = [topic for topic in usable if topic.name + _TWIN not in names]
+    if len(cameras) > 1:
+        raise ValueError(
+            f'there are {len(cameras)} image topics: {_join(topics)}; choose one with --topic'
+        )
+    if len(topics) > 1:
+        left = [topic.name for topic in topics if topic is not cameras[0]]
+        say(
+            f'taking {cameras[0].name} (its bytes are copied unchanged), not {", ".join(left)}'
+            if cameras[0].msgtype == COMPRESSED_IMAGE
+            else f'taking {cameras[0].name}, not {", ".join(left)}'
+        )
+    return cameras[0]
+
+
+def _first_look(bag: Bag, topic: Topic) -> tuple[str, str, str, float]:
+    """Encoding, problem, size and rate of a topic, from its first messages."""
+    times: list[int] = []
+    look = ('', '', '')
+    for message in islice(bag.messages([topic.name]), _FIRST_MESSAGES):
+        if topic.msgtype in _VIDEO_TYPES:
+            look = (
+                'video',
+                f'messages of type {topic.msgtype} are a video stream; {REPUBLISH}',
+                '',
+            )
+        elif not times:
+            look = _look_at(message)
+        times.append(message.record_ns)
+    gaps = sorted(b - a for a, b in pairwise(times))
+    gap_ns = gaps[len(gaps) // 2] if gaps else 0
+    return (*look, 1e9 / gap_ns if gap_ns > 0 else 0.0)
+
+
+def _look_at(message: RawMessage) -> tuple[str, str, str]:
+    """Encoding, problem and size of an image."""
+    try:
+        image = decode_message(message)
+    except BagDamageError:
+        return '', '', ''
+    if not hasattr(image, 'format'):
+        known = image.encoding.strip().lower() in ENCODINGS
+        return image.encoding, '' if known else _unknown(image), f'{image.width}x{image.height}'
+    try:
+        check_format(image.format)
+    except ImageDecodeError as error:
+        return image.format, str(error), ''
+    try:
+        header = inspect_image(bytes(image.data))
+    except ImageDecodeError:
+        return image.format, '', ''  # one damaged frame says nothing about the others
+    return image.format, '', f'{header.width}x{header.height}'
+
+
+def _unknown(message: object) -> str:
+    encoding = getattr(message, 'encoding', '')
+    return (
+        f"image encoding '{encoding}' is not known; expected one of {', '.join(ENCODINGS)}; "
+        'choose a topic with camera images'
+    )
+
+
+def _others(topics: Sequence[ImageTopic], chosen: ImageTopic) -> str:
+    rest = [topic for topic in topics if topic is not chosen]
+    return f' (other image topics: {_join(rest)})' if rest else ''
+
+
+def _join(topics: Sequence[ImageTopic]) -> str:
+    return ', '.join(map(str, topics))

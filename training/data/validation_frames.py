@@ -1,0 +1,70 @@
+"""Labelled frames that a run is scored on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hrda_core.classes import ClassSet
+from training.data.class_stats import Progress, class_statistics
+from training.data.frames import find_labelled
+from training.data.settings import ValidationSettings
+
+Uint8Array = npt.NDArray[np.uint8]
+
+
+class ValidationFrame(NamedTuple):
+    """A labelled frame as it is stored.
+
+    Attributes:
+        image: uint8 (H, W, 3) RGB.
+        label: uint8 (H, W) train ids, 255 = ignored.
+        file: path of the image below the data set's folder.
+    """
+
+    image: Uint8Array
+    label: Uint8Array
+    file: str
+
+
+class ValidationFrames:
+    """The frames that a run is scored on, in the order of their names.
+
+    Raises:
+        ValueError: a folder or file is missing, unreadable, or of another size.
+    """
+
+    def __init__(self, settings: ValidationSettings, classes: ClassSet) -> None:
+        self.frames = find_labelled(settings, classes, 'validation')
+        count = len(self.frames)
+        if settings.limit is not None:
+            if settings.limit < 1:
+                raise ValueError(f'validation.limit is {settings.limit}, expected at least 1')
+            count = min(count, settings.limit)
+        self._indices = [i * len(self.frames) // count for i in range(count)]
+        for index in self._indices:
+            self.frames.check_header(index)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def check_labels(
+        self, cache_dir: Path | None = None, progress: Progress | None = None
+    ) -> None:
+        """Read every label once, so that a wrong one is found now and not when it is scored.
+
+        Args:
+            cache_dir: see `class_statistics`, which remembers what was read.
+            progress: called with (frames done, all frames).
+
+        Raises:
+            ValueError: a label is unreadable, of another size, or holds an unknown id.
+        """
+        class_statistics(self.frames.part(self._indices), cache_dir, progress)
+
+    def __getitem__(self, position: int) -> ValidationFrame:
+        index = self._indices[position]
+        return ValidationFrame(*self.frames.read(index), self.frames.name(index))

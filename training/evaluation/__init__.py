@@ -1,0 +1,1 @@
+"""How good a network is on labelled images, and how far its confidence can be trusted."""

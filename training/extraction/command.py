@@ -1,0 +1,188 @@
+"""Take the images of cameras out of ROS recordings (.mcap, .db3, .bag, folders), without ROS.
+
+    hrda extract DRIVE1 DRIVE2.mcap 'season/*' -o images --every 0.5s
+    hrda extract DRIVE1 -o images --topic /left/image_raw/compressed --topic /right/image_raw
+    hrda extract DRIVE1 -o images --every 0.5s --clean --dry-run
+
+JPEG and PNG messages are copied unchanged where nothing has to change them, others are encoded.
+Files are called images/DRIVE/TOPIC/SEC_NSEC.jpg after the stamp in the message; manifest.jsonl
+beside them has a line for every frame. The same command again goes on where the last one ended.
+
+Exit codes: 0 done, 1 wrong usage, 2 nothing extracted, 3 something could not be read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.bags.reading import CAMERA_INFO, Bag, find_bags
+from training.extraction.anonymise import load_anonymiser
+from training.extraction.arguments import (
+    add_choice_arguments,
+    add_picture_arguments,
+    choice_settings,
+    picture_settings,
+)
+from training.extraction.camera_info import info_topics
+from training.extraction.drive import KEPT, KNOWN, DriveTopic, Outcome
+from training.extraction.manifest import DAMAGED as UNREADABLE
+from training.extraction.pool import extract_all
+from training.extraction.settings import ExtractionSettings
+from training.extraction.splits import assign_splits, check_shares
+from training.extraction.summary import write_summary
+from training.progress import Display, displayed
+
+NOTHING, DAMAGED = 2, 3
+_MOST_SENTENCES = 10
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument(
+        'bags', nargs='+', metavar='BAG', help='recordings: folders, files, patterns with *'
+    )
+    parser.add_argument('-o', '--output', required=True, metavar='DIR', help='output folder')
+    parser.add_argument(
+        '--topic', action='append', metavar='NAME', help='image topic; can be given several times'
+    )
+    add_choice_arguments(parser)
+    add_picture_arguments(parser)
+    parser.add_argument('--val', type=float, default=0.0, help='share of drives to validate on')
+    parser.add_argument('--test', type=float, default=0.0, help='share of drives to test on')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw of these drives')
+    parser.add_argument(
+        '--processes',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='recordings or topics that are read at once',
+    )
+    parser.add_argument(
+        '--dry-run', action='store_true', help='write nothing, say what would be kept and why not'
+    )
+
+
+def run(args: Any) -> int:
+    """Extract, and tell what was done.
+
+    Raises:
+        ValueError: wrong usage: no bag, no such topic, several cameras, a busy output folder.
+    """
+    settings = _settings(args)
+    bags = find_bags([Path(path).expanduser() for path in args.bags])
+    with displayed() as display:
+        topics = list_image_topics(bags)
+        for topic in topics:
+            display.say(str(topic))
+        parts = _chosen_parts(bags, topics, args.topic or [], display) if topics else []
+        outcomes = extract_all(parts, settings, args.processes, display) if parts else []
+    damage = [text for bag in bags for text in bag.damage]
+    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
+    if outcomes and not args.dry_run:
+        assign_splits(settings.root, {p.drive for p in parts}, args.val, args.test, args.seed)
+        write_summary(settings.root)
+    return _report(outcomes, damage, settings, topics, bags)
+
+
+def _settings(args: Any) -> ExtractionSettings:
+    """What the arguments ask for; all that can be found wrong with them is found here."""
+    root = Path(args.output).expanduser()
+    if root.exists() and not root.is_dir():
+        raise ValueError(f'--output {root} is a file; give a folder')
+    if args.processes < 1:
+        raise ValueError(f'--processes {args.processes} must be at least 1')
+    check_shares(args.val, args.test)
+    picture = picture_settings(args)
+    if picture.anonymise is not None:
+        load_anonymiser(picture.anonymise)
+    return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
+
+
+def _chosen_parts(
+    bags: Sequence[Bag], topics: Sequence[ImageTopic], wanted: Sequence[str], display: Display
+) -> list[DriveTopic]:
+    chosen = choose_topics(topics, wanted, display.say)
+    parts = drive_topics(bags, chosen)
+    for bag in bags:
+        if all(part.bag != bag.path for part in parts):
+            names = ', '.join(topic.name for topic in chosen)
+            display.say(f'{bag.path} has no images on {names}')
+    return parts
+
+
+def drive_names(bags: Sequence[Bag]) -> list[str]:
+    """A name for each bag: its own, with folders above it in front as far as names are equal."""
+    paths = [(*bag.path.resolve().parent.parts[1:], bag.name) for bag in bags]
+    names = ['_'.join(path[-1:]) for path in paths]
+    for depth in range(2, 1 + max(map(len, paths), default=0)):
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 else '_'.join(path[-depth:])
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return names
+
+
+def drive_topics(bags: Sequence[Bag], chosen: Sequence[ImageTopic]) -> list[DriveTopic]:
+    """What there is to extract: the chosen topics of every bag that has them."""
+    parts = []
+    for bag, drive in zip(bags, drive_names(bags), strict=True):
+        topics = bag.promised_topics()
+        counts = {topic.name: topic.count for topic in topics}
+        infos = {t.name for t in topics if t.msgtype == CAMERA_INFO and t.count}
+        for topic in chosen:
+            if counts.get(topic.name):
+                beside = [name for name in info_topics(topic.name) if name in infos]
+                info = beside[0] if beside else ''
+                parts.append(DriveTopic(bag.path, drive, topic.name, counts[topic.name], info))
+    return parts
+
+
+def _report(
+    outcomes: Sequence[Outcome],
+    damage: Sequence[str],
+    settings: ExtractionSettings,
+    topics: Sequence[ImageTopic],
+    bags: Sequence[Bag],
+) -> int:
+    """Print what was done; the exit code."""
+    if not topics:
+        names = sorted({f'{t.name} ({t.msgtype})' for bag in bags for t in bag.topics()})
+        print(f'No image messages in these bags; their topics: {", ".join(names) or "none"}')
+    else:
+        _print_counts(outcomes, settings)
+    for text in damage[:_MOST_SENTENCES]:
+        print(f'  {text}')
+    if len(damage) > _MOST_SENTENCES:
+        print(f'  and {len(damage) - _MOST_SENTENCES} more, see the manifest.jsonl of each drive')
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    if damage or counts[UNREADABLE]:
+        return DAMAGED
+    return 0 if counts[KEPT] + counts[KNOWN] else NOTHING
+
+
+def _print_counts(outcomes: Sequence[Outcome], settings: ExtractionSettings) -> None:
+    for outcome in outcomes if len(outcomes) > 1 else ():
+        print(f'{outcome.part.drive} {outcome.part.topic}: {_described(outcome.counts)}')
+    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
+    if settings.dry_run:
+        print(f'Dry run, nothing written. Of {counts.total()} frames: {_described(counts)}')
+        return
+    print(
+        f'{counts[KEPT]} images written to {settings.root}, {counts[KNOWN]} were there already; '
+        f'of {counts.total()} frames: {_described(counts)}'
+    )
+    print(f'See {settings.root / "summary.html"}')
+
+
+def _described(counts: Counter[str]) -> str:
+    """'12 kept, 3 dark, 30 every': what was kept first, then what was not, most frequent first."""
+    kept = counts[KEPT] + counts[KNOWN]
+    reasons = [(r, n) for r, n in counts.most_common() if r not in (KEPT, KNOWN) and n]
+    return ', '.join([f'{kept} kept', *(f'{count} {reason}' for reason, count in reasons)])
