@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -88,12 +89,33 @@ class InferenceSettings:
                 f'{self.window_size}'
             )
         for name, weight in self.class_weights.items():
-            if not weight >= 0:
-                raise ValueError(f'class_weights: {name} has weight {weight}, below 0')
+            if not 0 <= weight < float('inf'):
+                raise ValueError(f'class_weights: {name} has weight {weight}, expected 0 or more')
         if not self.ageing >= 0:
             raise ValueError(f'ageing {self.ageing} is below 0')
         if self.window_batch < 0:
             raise ValueError(f'window_batch {self.window_batch} is below 0')
+
+
+def parse_class_weights(text: str) -> dict[str, float]:
+    """Read 'person=4, traffic sign=2', or the same as YAML: '{person: 4, traffic sign: 2}'.
+
+    Raises:
+        ValueError: a part is no NAME=NUMBER.
+    """
+    inner = re.sub(r'^\{(.*)\}$', r'\1', text.strip(), flags=re.DOTALL)
+    weights = {}
+    for part in filter(None, (part.strip() for part in inner.split(','))):
+        found = re.fullmatch(r'([^=:{}]*[^=:{}\s])\s*[=:]\s*([^=:{}]+)', part)
+        try:
+            if found is None:
+                raise ValueError
+            weights[found[1].strip('\'"')] = float(found[2])
+        except ValueError:
+            raise ValueError(
+                f'class_weights: {part!r} is not NAME=NUMBER; write person=4, rider=2'
+            ) from None
+    return weights
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

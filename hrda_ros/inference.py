@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrda_core.inference import InferenceSettings
+from hrda_core.inference import InferenceSettings, parse_class_weights
 from hrda_ros.settings import Settings, anytime_limits
 
 
@@ -26,23 +26,3 @@ def inference_settings(settings: Settings) -> InferenceSettings:
         ageing=settings.ageing,
         **anytime_limits(settings),  # type: ignore[arg-type]
     )
-
-
-def parse_class_weights(text: str) -> dict[str, float]:
-    """Read 'person=4, traffic sign=2'.
-
-    Raises:
-        ValueError: a part is no NAME=NUMBER.
-    """
-    weights = {}
-    for part in filter(None, (part.strip() for part in text.split(','))):
-        name, equals, number = part.rpartition('=')
-        try:
-            if not equals:
-                raise ValueError
-            weights[name.strip()] = float(number)
-        except ValueError:
-            raise ValueError(
-                f'class_weights: {part!r} is not NAME=NUMBER; write person=4, rider=2'
-            ) from None
-    return weights

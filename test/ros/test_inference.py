@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from hrda_core.inference import InferenceSettings
-from hrda_ros.inference import inference_settings, parse_class_weights
+from hrda_ros.inference import inference_settings
 from hrda_ros.settings import Settings
 
 
@@ -21,14 +19,6 @@ def test_limits_are_passed_on() -> None:
     assert (found.deadline_ms, found.ageing) == (80.0, 0.5)
 
 
-def test_class_weights_may_have_spaces_in_their_names() -> None:
-    assert parse_class_weights(' person=4, traffic sign = 2.5,') == {
-        'person': 4.0,
-        'traffic sign': 2.5,
-    }
-
-
-@pytest.mark.parametrize('text', ['person', 'person=much', '=3=x'])
-def test_what_is_no_weight_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match='is not NAME=NUMBER'):
-        parse_class_weights(text)
+def test_class_weights_are_read() -> None:
+    found = inference_settings(Settings(class_weights='person=4, rider=2'))
+    assert found.class_weights == {'person': 4.0, 'rider': 2.0}

@@ -22,3 +22,14 @@ def test_limits_of_mode_anytime_are_taken():
 def test_limits_are_refused_in_mode_exact(flag):
     with pytest.raises(ValueError, match='has no effect in mode exact; add --mode=anytime'):
         parse(flag)
+
+
+@pytest.mark.parametrize('text', ['person=4, rider=2', '{person: 4, rider: 2}'])
+def test_class_weights_are_written_as_for_the_node_or_as_yaml(text):
+    found = parse('--mode=anytime', f'--class_weights={text}')
+    assert found.class_weights == {'person': 4.0, 'rider': 2.0}
+
+
+def test_class_weights_that_are_none_are_named():
+    with pytest.raises(ValueError, match="'person=much' is not NAME=NUMBER"):
+        parse('--class_weights=person=much')

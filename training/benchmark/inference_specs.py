@@ -14,7 +14,7 @@ from hrda_core.architecture import Architecture, HeadName
 from hrda_core.checkpoints import load_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
-from hrda_core.inference import MODES, InferenceSettings
+from hrda_core.inference import MODES, InferenceSettings, parse_class_weights
 from hrda_core.runtime import choose_runtime
 from training.cli import CommandParser
 
@@ -111,6 +111,8 @@ def parse_spec(text: str, device: str) -> Spec:
             raise ValueError(f'contender {text!r}: {change!r} is not NAME=VALUE')
         if name == 'budget' and value.endswith('%'):
             share = parse_share(value)
+        elif name == 'class_weights':
+            values[name] = parse_class_weights(value)
         else:
             values[name] = yaml.safe_load(value)
     if values.get('precision') == FAST:

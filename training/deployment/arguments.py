@@ -6,14 +6,20 @@ from dataclasses import fields
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hrda_core.inference import InferenceSettings
+from hrda_core.inference import InferenceSettings, parse_class_weights
 
 LIMITS = ('threshold', 'budget', 'deadline_ms')
 
 
 def add_inference_arguments(parser: ArgumentParser) -> None:
     """Declare --device, --precision, --mode and all else that `InferenceSettings` has."""
-    parser.add_class_arguments(InferenceSettings)
+    parser.add_class_arguments(InferenceSettings, skip={'class_weights'})
+    parser.add_argument(
+        '--class_weights',
+        default='',
+        help='weights of classes in the score of a window, such as "person=4, rider=2"; 1 for '
+        'those not named',
+    )
 
 
 def inference_settings(args: Namespace) -> InferenceSettings:
@@ -25,6 +31,6 @@ def inference_settings(args: Namespace) -> InferenceSettings:
     given = [name for name in LIMITS if args[name] is not None]
     if args.mode == 'exact' and given:
         raise ValueError(f'--{given[0]} has no effect in mode exact; add --mode=anytime')
-    return InferenceSettings(
-        **{field.name: args[field.name] for field in fields(InferenceSettings)}
-    )
+    values = {field.name: args[field.name] for field in fields(InferenceSettings)}
+    weights = parse_class_weights(args.class_weights)
+    return InferenceSettings(**(values | {'class_weights': weights}))
