@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrda_core.costs import CostModel
 from hrda_core.engines import Engine
 from hrda_core.fitted_plan import FittedPlan, Grid
 from hrda_core.heads import resize
@@ -21,7 +22,6 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.selection import (
     SCORES,
     Ageing,
-    CostModel,
     best_first,
     class_weights,
     window_scores,
@@ -234,7 +234,8 @@ class Anytime:
                 _wait_for(image.context.device)
                 start_s = time.perf_counter()
                 left_ms = deadline_ms - (start_s - started_s) * 1e3 - tail_ms
-                size = costs.largest_batch(left_ms, size)
+                fit = costs.largest_batch if done else costs.first_batch
+                size = fit(left_ms, size)
             if size == 0:
                 break
             windows = queue[done : done + size]

@@ -7,7 +7,6 @@ where there is no detail; so a window that is left out is a case the network was
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
@@ -16,9 +15,6 @@ from torch import Tensor
 
 from hrda_core.classes import ClassSet
 from hrda_core.windows import Box
-
-RECENT = 32
-"""Measurements that a cost is judged by."""
 
 
 def attention_uncertainty(probability: Tensor, attention: Tensor, weights: Tensor) -> Tensor:
@@ -135,40 +131,3 @@ def best_first(scores: Sequence[float], threshold: float, budget: int | None) ->
     """Windows to compute: best score first, none below the threshold, at most the budget."""
     order = sorted(range(len(scores)), key=lambda number: -scores[number])
     return [number for number in order if scores[number] >= threshold][:budget]
-
-
-class CostModel:
-    """What parts of the work took lately, and so what fits into the time that is left.
-
-    It expects of each part the longest of its recent times: a deadline that is kept on average
-    only is not kept.
-    """
-
-    def __init__(self) -> None:
-        self._times: defaultdict[str | int, deque[float]] = defaultdict(
-            lambda: deque(maxlen=RECENT)
-        )
-
-    def record(self, part: str | int, milliseconds: float) -> None:
-        """Note the time [ms] of a named part, or of a batch of so many windows."""
-        self._times[part].append(milliseconds)
-
-    def expected(self, part: str | int) -> float | None:
-        """The longest recent time of a part [ms]; None if it was never measured."""
-        return max(self._times[part], default=None)
-
-    def largest_batch(self, left_ms: float, most: int) -> int:
-        """The most windows, a power of two up to `most`, that fit into the time; 0 for none.
-
-        A size that was never measured is expected to take as long per window as the one below
-        it; a single window that was never measured is tried while any time is left.
-        """
-        batch, known = 0, 0.0
-        size = 1
-        while size <= most:
-            measured = self.expected(size)
-            known = known * 2 if measured is None else measured
-            if known > left_ms or (left_ms <= 0):
-                break
-            batch, size = size, size * 2
-        return batch

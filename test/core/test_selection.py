@@ -1,4 +1,4 @@
-"""Scores, limits, ageing, and what fits into the time that is left."""
+"""Scores, limits and ageing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from fractions import Fraction
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hrda_core.classes import CITYSCAPES
 from hrda_core.selection import (
-    RECENT,
     SCORES,
     Ageing,
-    CostModel,
     best_first,
     class_weights,
     window_scores,
@@ -105,29 +103,3 @@ def test_another_number_of_windows_starts_anew():
     ages.apply([0.1, 0.2])
     ages.computed([0])
     assert ages.apply([0.1, 0.2, 0.3]) == [0.1, 0.2, 0.3]
-
-
-def test_costs_are_the_longest_of_recent_times():
-    costs = CostModel()
-    assert costs.expected('tail') is None
-    for value in (9.0, *[5.0] * RECENT):
-        costs.record('tail', value)
-    assert costs.expected('tail') == 5
-
-
-@settings(max_examples=200)
-@given(left=st.floats(-5, 400), most=st.sampled_from([1, 2, 4, 8, 16]))
-def test_a_batch_fits_into_the_time_that_is_left(left, most):
-    costs = CostModel()
-    for size, value in ((1, 10.0), (2, 15.0), (4, 24.0)):
-        costs.record(size, value)
-    times = {0: 0, 1: 10, 2: 15, 4: 24, 8: 48, 16: 96}
-    batch = costs.largest_batch(left, most)
-    assert batch <= most and times[batch] <= max(left, 0)
-    larger = batch * 2 if batch else 1
-    assert larger > most or times[larger] > left
-
-
-def test_an_unmeasured_window_is_tried_while_time_is_left():
-    assert CostModel().largest_batch(1.0, 1) == 1
-    assert CostModel().largest_batch(0.0, 1) == 0
