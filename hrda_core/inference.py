@@ -90,7 +90,7 @@ class InferenceSettings:
             )
         for name, weight in self.class_weights.items():
             if not 0 <= weight < float('inf'):
-                raise ValueError(f'class_weights: {name} has weight {weight}, expected 0 or more')
+                raise ValueError(f'class_weights: {name} has weight {weight}, below 0 or infinite')
         if not self.ageing >= 0:
             raise ValueError(f'ageing {self.ageing} is below 0')
         if self.window_batch < 0:
