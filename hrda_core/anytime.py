@@ -34,18 +34,20 @@ TAIL = 'tail'
 
 
 class Refinement:
-    """One image: its context, and whatever detail was added so far.
+    """Images of one size: their context, and whatever detail was added so far.
+
+    Windows are numbered image by image, each in the order of the plan.
 
     Args:
         engine: computes the network.
         model: says how images are prepared.
-        images: normalised (1, 3, plan.height, plan.width).
-        plan: contexts and windows.
+        images: normalised (B, 3, plan.height, plan.width).
+        plan: contexts and windows of each.
 
     Attributes:
         plan: as given.
-        context: float32 (1, C, h, w), logits of the context.
-        attention: float32 (1, C or 1, h, w).
+        context: float32 (B, C, h, w), logits of the context.
+        attention: float32 (B, C or 1, h, w).
     """
 
     def __init__(self, engine: Engine, model: HRDA, images: Tensor, plan: FittedPlan) -> None:
@@ -54,13 +56,13 @@ class Refinement:
         self._source = model.detail_source(images)
         self.context, self.attention = self._look(model, images)
         size = (plan.height // self._stride, plan.width // self._stride)
-        self._sum = self.context.new_zeros(1, self.context.shape[1], *size)
-        self._weight = self.context.new_zeros(1, 1, *size)
+        self._sum = self.context.new_zeros(*self.context.shape[:2], *size)
+        self._weight = self.context.new_zeros(len(images), 1, *size)
         self._tapers = _tapers(plan.window_grid, Fraction(self._stride), images.device)
         self._added: set[int] = set()
 
     def _look(self, model: HRDA, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Context logits and attention of the whole image, seams between contexts blended."""
+        """Context logits and attention of whole images, seams between contexts blended."""
         logits, attention = [], []
         for box in self.plan.contexts:
             seen = self._engine.context(model.shrink(cut(images, [box])))
@@ -75,7 +77,7 @@ class Refinement:
     def _blend(self, maps: Sequence[Tensor]) -> Tensor:
         cell = self.plan.cell
         size = (int(self.plan.height / cell), int(self.plan.width / cell))
-        total = maps[0].new_zeros(1, maps[0].shape[1], *size)
+        total = maps[0].new_zeros(*maps[0].shape[:2], *size)
         weight = maps[0].new_zeros(1, 1, *size)
         tapers = _tapers(self.plan.context_grid, cell, maps[0].device)
         for box, part, taper in zip(self.plan.contexts, maps, tapers, strict=True):
@@ -86,7 +88,7 @@ class Refinement:
         return total / weight
 
     def scores(self, name: str, weights: Tensor) -> list[float]:
-        """A score per window from the context alone.
+        """A score per window of every image from the context alone.
 
         Args:
             name: one of `SCORES`.
@@ -94,20 +96,26 @@ class Refinement:
         """
         probability = self.context.softmax(dim=1)
         cells = SCORES[name](probability, self.attention, weights.to(probability.device))
-        return window_scores(cells, self.plan.windows, self.plan.cell)
+        windows, cell = self.plan.windows, self.plan.cell
+        return [score for image in cells for score in window_scores(image[None], windows, cell)]
 
     def compute(self, windows: Sequence[int]) -> Tensor:
         """Detail logits of some windows, float32 (N, C, h / s, w / s); they are not added yet."""
-        boxes = [self.plan.windows[number] for number in windows]
-        return self._engine.detail(cut(self._source, boxes)).float()
+        places = [divmod(number, len(self.plan.windows)) for number in windows]
+        parts = [
+            cut(self._source[image : image + 1], [self.plan.windows[window]])
+            for image, window in places
+        ]
+        return self._engine.detail(torch.cat(parts)).float()
 
     def add(self, windows: Sequence[int], logits: Tensor) -> None:
         """Take the detail logits of some windows into the picture."""
         for number, part in zip(windows, logits, strict=True):
-            box = self.plan.windows[number].divided(self._stride)
-            where = (..., slice(box.y1, box.y2), slice(box.x1, box.x2))
-            self._sum[where] += part * self._tapers[number]
-            self._weight[where] += self._tapers[number]
+            image, window = divmod(number, len(self.plan.windows))
+            box = self.plan.windows[window].divided(self._stride)
+            where = (image, ..., slice(box.y1, box.y2), slice(box.x1, box.x2))
+            self._sum[where] += part * self._tapers[window]
+            self._weight[where] += self._tapers[window]
         self._added.update(windows)
 
     def clear(self) -> None:
@@ -128,7 +136,7 @@ class Refinement:
     def _mask(self) -> Tensor:
         """Where detail counts, 0..1 on the grid of the context, fading beside gaps."""
         size = self.context.shape[-2:]
-        if len(self._added) == len(self.plan.windows):
+        if len(self._added) == len(self.context) * len(self.plan.windows):
             return self.context.new_ones(1, 1, *size)
         missing = F.adaptive_max_pool2d((self._weight == 0).float(), size)
         kernel = 2 * RAMP_CELLS + 1
@@ -145,15 +153,15 @@ def _tapers(grid: Grid, cell: Fraction, device: torch.device) -> tuple[Tensor, .
 
 
 class Choice(NamedTuple):
-    """What was computed for one image.
+    """What was computed for images of one size.
 
     Attributes:
-        prediction: fused, context, detail and attention of the whole image.
-        computed: the windows that went through the network.
+        prediction: fused, context, detail and attention of the whole images.
+        computed: the windows of each image that went through the network.
     """
 
     prediction: CropPrediction
-    computed: list[int]
+    computed: list[list[int]]
 
 
 class Anytime:
@@ -179,28 +187,55 @@ class Anytime:
         self._costs: defaultdict[FittedPlan, CostModel] = defaultdict(CostModel)
 
     def predict(
-        self, images: Tensor, plan: FittedPlan, batch: int, started_s: float, stream: str
+        self,
+        images: Tensor,
+        plan: FittedPlan,
+        batch: int,
+        started_s: float,
+        streams: Sequence[str],
     ) -> Choice:
-        """Refine one image.
+        """Refine images: the best windows of all first, under one deadline and a budget each.
 
         Args:
-            images: normalised (1, 3, plan.height, plan.width).
-            plan: contexts and windows.
+            images: normalised (B, 3, plan.height, plan.width).
+            plan: contexts and windows of each.
             batch: most windows at once.
-            started_s: `time.perf_counter()` when the work on the image began.
-            stream: name of the camera, whose windows age on their own.
+            started_s: `time.perf_counter()` when the work on the images began.
+            streams: name of each image's camera, whose windows age on their own.
         """
         settings = self.settings  # once, because another thread may change them meanwhile
-        image = Refinement(self._engine, self._model, images, plan)
-        age = self._ages[stream]
-        scores = age.apply(image.scores(settings.window_score, self._weights))
-        queue = best_first(scores, settings.threshold or 0.0, settings.budget)
-        computed = self._refine(image, queue, batch, started_s, settings.deadline_ms)
-        age.computed(computed)
-        return Choice(image.prediction(), computed)
+        refinement = Refinement(self._engine, self._model, images, plan)
+        scores = self._aged(refinement.scores(settings.window_score, self._weights), streams)
+        count = len(plan.windows)
+        queue = [
+            number * count + window
+            for number in range(len(streams))
+            for window in best_first(
+                scores[number * count : (number + 1) * count],
+                settings.threshold or 0.0,
+                settings.budget,
+            )
+        ]
+        queue.sort(key=lambda number: -scores[number])
+        done = self._refine(refinement, queue, batch, started_s, settings.deadline_ms)
+        computed: list[list[int]] = [[] for _ in streams]
+        for number in done:
+            computed[number // count].append(number % count)
+        for stream, windows in zip(streams, computed, strict=True):
+            self._ages[stream].computed(windows)
+        return Choice(refinement.prediction(), computed)
+
+    def _aged(self, scores: Sequence[float], streams: Sequence[str]) -> list[float]:
+        """Scores of the windows of each image, which grow with the frames of its camera."""
+        count = len(scores) // len(streams)
+        return [
+            score
+            for number, stream in enumerate(streams)
+            for score in self._ages[stream].apply(scores[number * count : (number + 1) * count])
+        ]
 
     def note_tail(self, plan: FittedPlan, milliseconds: float) -> None:
-        """Tell how long the work after the last window took [ms]."""
+        """Tell how long the work on an image after the last window took [ms]."""
         self._costs[plan].record(TAIL, milliseconds)
 
     def measure(self, images: Tensor, plan: FittedPlan, batch: int) -> None:
@@ -217,21 +252,21 @@ class Anytime:
 
     def _refine(
         self,
-        image: Refinement,
+        images: Refinement,
         queue: list[int],
         batch: int,
         started_s: float,
         deadline_ms: float | None,
     ) -> list[int]:
         """Compute windows in batches whose sizes are powers of two, as long as time is left."""
-        costs = self._costs[image.plan]
+        costs = self._costs[images.plan]
         batch = 1 << (batch.bit_length() - 1)
-        tail_ms = costs.expected(TAIL) or 0.0
+        tail_ms = (costs.expected(TAIL) or 0.0) * len(images.context)
         done = 0
         while done < len(queue):
             size = min(batch, 1 << ((len(queue) - done).bit_length() - 1))
             if deadline_ms is not None:
-                _wait_for(image.context.device)
+                _wait_for(images.context.device)
                 start_s = time.perf_counter()
                 left_ms = deadline_ms - (start_s - started_s) * 1e3 - tail_ms
                 fit = costs.largest_batch if done else costs.first_batch
@@ -239,10 +274,10 @@ class Anytime:
             if size == 0:
                 break
             windows = queue[done : done + size]
-            image.add(windows, image.compute(windows))
+            images.add(windows, images.compute(windows))
             done += size
             if deadline_ms is not None:
-                _wait_for(image.context.device)
+                _wait_for(images.context.device)
                 costs.record(size, (time.perf_counter() - start_s) * 1e3)
         return queue[:done]
 

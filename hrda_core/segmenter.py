@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from hrda_core.anytime import Anytime, Refinement
@@ -24,50 +24,13 @@ from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
+from hrda_core.preparation import check_images, padded, upload, windows_at_once
 from hrda_core.resolutions import parts_of
 from hrda_core.results import Explanation, Segmentation
-from hrda_core.runtime import Runtime, choose_runtime, is_out_of_memory
+from hrda_core.runtime import choose_runtime, is_out_of_memory
 from hrda_core.temperature import temperature_of
 from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
-
-SMALLEST_IMAGE = 16
-LARGEST_IMAGE = 8192
-
-
-@torch.no_grad()
-def batch_logits(model: HRDA, images: Tensor) -> Tensor:
-    """Fused logits of a batch, from the windows that the architecture plans for one image.
-
-    Shape:
-        images: normalised float (B, 3, H, W) at the scale of the network; result: float32
-        (B, C, H, W).
-    """
-    count, _, height, width = images.shape
-    plan = plan_windows(*padded_size(height, width, model.architecture), model.architecture)
-    runtime = Runtime(images.device, torch.float32, '')
-    batch = _windows_at_once(plan, runtime, model, count)
-    mosaic = Mosaic(plan.height, plan.width)
-    for box, crop in model.predict_crops(_padded(images, plan), plan, batch):
-        mosaic.add(crop.fused, box)
-    return mosaic.rows(0, height)[..., :width]
-
-
-def _padded(images: Tensor, plan: WindowPlan | FittedPlan) -> Tensor:
-    """Fill up to the size of the plan; repeating the border invents no edge, unlike a constant."""
-    padding = (0, plan.width - images.shape[-1], 0, plan.height - images.shape[-2])
-    return F.pad(images, padding, mode='replicate')
-
-
-def _windows_at_once(
-    plan: WindowPlan | FittedPlan, runtime: Runtime, model: HRDA, images: int = 1
-) -> int:
-    box = plan.windows[0] if plan.windows else plan.contexts[0]
-    a = model.architecture
-    # The widest maps are those of the decoder: levels and branches side by side, some twice.
-    values = 8 * (a.embed_channels + a.head_channels) / model.stride**2
-    pixels = runtime.pixels_at_once(values * runtime.dtype.itemsize)
-    return max(pixels // (box.height * box.width * images), 1)
 
 
 class Segmenter:
@@ -85,6 +48,8 @@ class Segmenter:
         settings: as given, with the limits as they are now.
         temperature: what logits are divided by for confidence and probabilities; 1 unless the
             checkpoint is calibrated.
+        most_images: most images that should go through the network at once; falls when memory
+            runs out.
 
     Raises:
         ValueError: the device or precision is not to be had, or the mode needs a detail branch.
@@ -104,7 +69,8 @@ class Segmenter:
             self.model = model.without_weights(self._runtime.device)
             self._engine = build_engine(model, self.settings, self._runtime)
         self.temperature = 1.0 if live else temperature_of(model)
-        self._at_once = 1
+        self.most_images = sys.maxsize
+        self._at_once, self._images = 1, 1
         self._anytime: Anytime | None = None
         if self.settings.mode == 'anytime':
             tuned = tuned_settings(self.settings, model)
@@ -152,7 +118,7 @@ class Segmenter:
         return self._runtime.precision
 
     def make_room(self, error: Exception) -> str:
-        """Halve the windows at once from the next image on, if memory ran out.
+        """Halve the images or windows at once from the next image on, if memory ran out.
 
         Args:
             error: what an image failed with; what it holds of that image is let go.
@@ -165,6 +131,9 @@ class Segmenter:
         traceback.clear_frames(error.__traceback__)
         if self._runtime.device.type == 'cuda':
             torch.cuda.empty_cache()
+        if self._images > 1:
+            self.most_images = self._images // 2
+            return f'at most {self.most_images} images go through the network at once'
         if self._at_once <= 1:
             return ''
         batch = self._at_once // 2
@@ -172,24 +141,29 @@ class Segmenter:
         return f'at most {batch} windows go through the network at once'
 
     @torch.inference_mode()
-    def warm_up(self, height: int, width: int) -> float:
+    def warm_up(self, height: int, width: int, images: int = 1) -> float:
         """Prepare for images of a size, so that the first is no slower than those after it.
 
         In mode `anytime` the costs of windows are measured, for the deadlines to come.
 
+        Args:
+            height: rows of an image [px].
+            width: its columns [px].
+            images: how many there will be at once.
+
         Returns:
-            The time of an image afterwards [ms].
+            The time of so many images afterwards [ms].
         """
-        image = np.full((height, width, 3), 127, np.uint8)
+        batch = [np.full((height, width, 3), 127, np.uint8)] * images
+        streams = ['warm-up'] * images
         with self._engine.warming_up():
             if self._anytime is not None:
-                prepared, plan = self._prepare(image)
+                prepared, plan = self._prepare(batch[:1])
                 assert isinstance(plan, FittedPlan)
                 self._anytime.measure(prepared, plan, self._batch(plan))
-            self.segment(image, stream='warm-up')
-        return self.segment(image, stream='warm-up').milliseconds
+            self.segment_batch(batch, streams)
+        return self.segment_batch(batch, streams)[0].milliseconds
 
-    @torch.inference_mode()
     def segment(self, image: Uint8Array, stream: str = '') -> Segmentation:
         """Segment one image.
 
@@ -206,7 +180,26 @@ class Segmenter:
         Raises:
             ValueError: not such an image.
         """
-        return self._segmentation(self._predict(image, stream, lambda crop: [crop.fused]))
+        return self.segment_batch([image], [stream])[0]
+
+    @torch.inference_mode()
+    def segment_batch(
+        self, images: Sequence[Uint8Array], streams: Sequence[str]
+    ) -> list[Segmentation]:
+        """Segment images of one size, such as those of several cameras, in one go.
+
+        Each result is that of `segment`, but for rounding, and its `milliseconds` are those of
+        all. In mode `anytime` threshold and budget hold for each image; the deadline holds for
+        all together, and their windows compete for what time there is.
+
+        Args:
+            images: at least one, each as of `segment`.
+            streams: the camera of each.
+
+        Raises:
+            ValueError: not such images, or their sizes differ.
+        """
+        return self._segmentations(self._predict(images, streams, lambda crop: [crop.fused]))
 
     @torch.inference_mode()
     def probabilities(self, image: Uint8Array, stream: str = '') -> Iterator[Tensor]:
@@ -217,7 +210,7 @@ class Segmenter:
         Shape:
             image: as of `segment`, as are the errors; strips: float32 (C, rows, W).
         """
-        predicted = self._predict(image, stream, lambda crop: [crop.fused])
+        [predicted] = self._predict([image], [stream], lambda crop: [crop.fused])
         for _, strip in self._strips(predicted.mosaics[0], predicted.size):
             yield strip.div_(self.temperature).softmax(dim=0)
 
@@ -229,8 +222,8 @@ class Segmenter:
         attention is 0; where a window was left out, the detail is the context and the attention
         0. Shapes and errors are those of `segment`.
         """
-        predicted = self._predict(image, stream, parts_of)
-        segmentation = self._segmentation(predicted)
+        [predicted] = self._predict([image], [stream], parts_of)
+        [segmentation] = self._segmentations([predicted])
         _, context, detail, attention = predicted.mosaics
         shown = [strip[0] for _, strip in self._strips(attention, predicted.size)]
         return Explanation(
@@ -252,7 +245,7 @@ class Segmenter:
         """
         if self._anytime is None:
             raise ValueError('only mode anytime has windows to choose; set mode to anytime')
-        prepared, plan = self._prepare(image)
+        prepared, plan = self._prepare([image])
         assert isinstance(plan, FittedPlan)
         return Refinement(self._engine, self.model, prepared, plan)
 
@@ -265,52 +258,59 @@ class Segmenter:
         return self._decide(mosaic, size)[0]
 
     def _predict(
-        self, image: Uint8Array, stream: str, take: Callable[[CropPrediction], list[Tensor]]
-    ) -> _Predicted:
+        self,
+        images: Sequence[Uint8Array],
+        streams: Sequence[str],
+        take: Callable[[CropPrediction], list[Tensor]],
+    ) -> list[_Predicted]:
         """Run the network; `take` says which maps of each context crop are wanted."""
         started_s = time.perf_counter()
-        prepared, plan = self._prepare(image)
-        batch = self._batch(plan)
+        prepared, plan = self._prepare(images)
+        batch = self._batch(plan, len(images))
         if isinstance(plan, FittedPlan):
             assert self._anytime is not None
-            choice = self._anytime.predict(prepared, plan, batch, started_s, stream)
+            choice = self._anytime.predict(prepared, plan, batch, started_s, streams)
             whole = Box(0, plan.height, 0, plan.width)
             crops: Iterable[tuple[Box, CropPrediction]] = [(whole, choice.prediction)]
-            computed, planned = len(choice.computed), len(plan.windows)
+            computed, planned = [len(windows) for windows in choice.computed], len(plan.windows)
         else:
             crops = self.model.predict_crops(prepared, plan, batch, self._engine)
-            computed, planned = len(plan.windows), plan.planned
-        mosaics: list[Mosaic] = []
+            computed, planned = [len(plan.windows)] * len(images), plan.planned
+        found: list[list[Mosaic]] = [[] for _ in images]
         for box, crop in crops:
             maps = take(crop)
-            mosaics = mosaics or [Mosaic(plan.height, plan.width) for _ in maps]
-            for mosaic, part in zip(mosaics, maps, strict=True):
-                mosaic.add(part, box)
-        size = (image.shape[0], image.shape[1])
-        return _Predicted(mosaics, plan, size, computed, planned, started_s, time.perf_counter())
+            for number, mosaics in enumerate(found):
+                mosaics += [Mosaic(plan.height, plan.width) for _ in maps[len(mosaics) :]]
+                for mosaic, part in zip(mosaics, maps, strict=True):
+                    mosaic.add(part[number : number + 1], box)
+        size = (images[0].shape[0], images[0].shape[1])
+        refined_s = time.perf_counter()
+        return [
+            _Predicted(mosaics, plan, size, windows, planned, started_s, refined_s)
+            for mosaics, windows in zip(found, computed, strict=True)
+        ]
 
-    def _segmentation(self, predicted: _Predicted) -> Segmentation:
-        labels, confidence = self._decide(predicted.mosaics[0], predicted.size)
+    def _segmentations(self, predicted: Sequence[_Predicted]) -> list[Segmentation]:
+        decided = [self._decide(image.mosaics[0], image.size) for image in predicted]
         ended_s = time.perf_counter()
-        if isinstance(predicted.plan, FittedPlan) and self._anytime is not None:
-            self._anytime.note_tail(predicted.plan, (ended_s - predicted.refined_s) * 1e3)
-        milliseconds = (ended_s - predicted.started_s) * 1e3
-        return Segmentation(
-            labels, confidence, predicted.computed, predicted.planned, milliseconds
-        )
+        first = predicted[0]
+        if isinstance(first.plan, FittedPlan) and self._anytime is not None:
+            tail_ms = (ended_s - first.refined_s) * 1e3 / len(predicted)
+            self._anytime.note_tail(first.plan, tail_ms)
+        milliseconds = (ended_s - first.started_s) * 1e3
+        return [
+            Segmentation(labels, confidence, image.computed, image.planned, milliseconds)
+            for image, (labels, confidence) in zip(predicted, decided, strict=True)
+        ]
 
-    def _prepare(self, image: Uint8Array) -> tuple[Tensor, WindowPlan | FittedPlan]:
-        """Upload, scale, normalise and pad an image, and plan its windows."""
-        _check_image(image)
-        # torch warns of read-only memory, such as that of a message or a PIL image.
-        pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
-        if self._runtime.device.type == 'cuda':
-            pixels = pixels.pin_memory().to(self._runtime.device, non_blocking=True)
-        prepared = pixels.permute(2, 0, 1)[None].float()
+    def _prepare(self, images: Sequence[Uint8Array]) -> tuple[Tensor, WindowPlan | FittedPlan]:
+        """Upload, scale, normalise and pad images of one size, and plan their windows."""
+        check_images(images)
+        prepared = upload(images, self._runtime.device)
         if self.model.architecture.image_scale != 1:
-            prepared = resize(prepared, self._scaled(image.shape))
+            prepared = resize(prepared, self._scaled(images[0].shape))
         plan = self._plan(prepared.shape[-2], prepared.shape[-1])
-        return _padded(self.model.normalise(prepared), plan), plan
+        return padded(self.model.normalise(prepared), plan), plan
 
     def _plan(self, height: int, width: int) -> WindowPlan | FittedPlan:
         architecture = self.model.architecture
@@ -327,9 +327,16 @@ class Segmenter:
             overlap=tuned.window_overlap,
         )
 
-    def _batch(self, plan: WindowPlan | FittedPlan) -> int:
-        batch = self.settings.window_batch or _windows_at_once(plan, self._runtime, self.model)
-        self._at_once = min(batch, len(plan.windows))
+    def _batch(self, plan: WindowPlan | FittedPlan, images: int = 1) -> int:
+        """How many windows go at once: in mode exact of each image, in anytime of all images."""
+        shares = 1 if isinstance(plan, FittedPlan) else images
+        asked = self.settings.window_batch
+        batch = (
+            max(asked // shares, 1)
+            if asked
+            else windows_at_once(plan, self._runtime, self.model, shares)
+        )
+        self._at_once, self._images = min(batch, len(plan.windows)), images
         return batch
 
     def _strips(self, mosaic: Mosaic, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
@@ -354,16 +361,3 @@ class _Predicted(NamedTuple):
     planned: int
     started_s: float
     refined_s: float
-
-
-def _check_image(image: Uint8Array) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        kind = getattr(image, 'dtype', type(image).__name__)
-        raise ValueError(f'an image must be a uint8 numpy array of RGB, not {kind}')
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f'an image must have shape (height, width, 3), not {image.shape}')
-    height, width = image.shape[:2]
-    if min(height, width) < SMALLEST_IMAGE or max(height, width) > LARGEST_IMAGE:
-        raise ValueError(
-            f'an image of {width}x{height} is outside {SMALLEST_IMAGE}..{LARGEST_IMAGE} px a side'
-        )

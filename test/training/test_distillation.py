@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from hrda_core.architecture import Architecture
+from hrda_core.batch_logits import batch_logits
 from hrda_core.checkpoints import load_model, read_metadata, save_model
 from hrda_core.classes import CITYSCAPES, ClassSet
 from hrda_core.hrda import HRDA
-from hrda_core.segmenter import batch_logits
 from training.cli import main
 from training.data.settings import TargetSettings
 from training.memory.estimate import estimate

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from hrda_core.batch_logits import batch_logits
 from hrda_core.checkpoints import load_model
 from hrda_core.heads import resize
-from hrda_core.segmenter import batch_logits
 from training.methods.losses import cross_entropy, distillation_loss, inside
 from training.methods.self_training import draw_colours, recolour
 from training.methods.source_only import SupervisedLoss, draw_box, figures
