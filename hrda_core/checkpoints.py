@@ -195,6 +195,18 @@ def _why_refused(reason: str) -> str:
     )
 
 
+def read_model_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a model that `save_model` wrote, without a look at its weights.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, or holds anything else.
+    """
+    metadata = read_metadata(path)
+    if metadata.get('format') != FORMAT:
+        raise CheckpointError(f'{path}: {_foreign(metadata.get("format"))}')
+    return metadata
+
+
 def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
     """Load a model that `save_model` or `hrda import` wrote; nothing else is needed.
 
@@ -208,9 +220,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
     Raises:
         CheckpointError: the file is missing, truncated, foreign, or does not fit itself.
     """
-    metadata = read_metadata(path)
-    if metadata.get('format') != FORMAT:
-        raise CheckpointError(f'{path}: {_foreign(metadata.get("format"))}')
+    metadata = read_model_metadata(path)
     try:
         architecture = Architecture.from_json(metadata['architecture'])
         classes = ClassSet.from_dict(json.loads(metadata['classes']))

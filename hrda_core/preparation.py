@@ -37,7 +37,11 @@ def _check_image(image: Uint8Array) -> None:
         raise ValueError(f'an image must be a uint8 numpy array of RGB, not {kind}')
     if image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f'an image must have shape (height, width, 3), not {image.shape}')
-    height, width = image.shape[:2]
+    check_size(*image.shape[:2])
+
+
+def check_size(height: int, width: int) -> None:
+    """ValueError for a size of images [px] that cannot be segmented."""
     if min(height, width) < SMALLEST_IMAGE or max(height, width) > LARGEST_IMAGE:
         raise ValueError(
             f'an image of {width}x{height} is outside {SMALLEST_IMAGE}..{LARGEST_IMAGE} px a side'

@@ -24,7 +24,7 @@ from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.mosaic import Mosaic
-from hrda_core.preparation import check_images, padded, upload, windows_at_once
+from hrda_core.preparation import check_images, check_size, padded, upload, windows_at_once
 from hrda_core.resolutions import parts_of
 from hrda_core.results import Explanation, Segmentation
 from hrda_core.runtime import choose_runtime, is_out_of_memory
@@ -106,6 +106,10 @@ class Segmenter:
         if self._anytime is not None:
             self._anytime.settings = tuned_settings(settings, self.model)
         self.settings = settings
+
+    def check_size(self, height: int, width: int) -> None:
+        """ValueError for a size of images [px] that cannot be segmented."""
+        check_size(height, width)
 
     @property
     def device(self) -> str:

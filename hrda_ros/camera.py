@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Callable
 
 from rclpy.node import Node
 
-from hrda_core.classes import ClassSet
+from hrda_core.classes import ClassSet, Uint8Array
 from hrda_ros.camera_info import CameraInfoRelay
 from hrda_ros.decoder import Decoder
 from hrda_ros.diagnostics import Condition, judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage
 from hrda_ros.latest_frame import LatestFrame
 from hrda_ros.model import Model
-from hrda_ros.outputs import Outputs
+from hrda_ros.outputs import Outputs, Result
 from hrda_ros.settings import Settings
 from hrda_ros.statistics import (
     MODEL_FAILED,
@@ -34,8 +33,8 @@ LONGEST_REASON = 400
 class Camera:
     """Takes images from a topic, keeps the newest, and publishes what a model says of it.
 
-    Messages come in by the executor's thread; `process` and `report_failure` are called by the
-    one that runs the model.
+    Messages come in by the executor's thread; `take_up`, `publish` and `report_failure` are
+    called by the one that runs the model.
 
     Args:
         node: has the topics.
@@ -53,7 +52,8 @@ class Camera:
         slot: the newest frame that waits for its turn.
         statistics: counts and rates.
         outputs: the publishers.
-        size: height and width of the last frame, None before the first.
+        size: height and width of the last frame, None before the first; set by the one that
+            runs the model, once it is prepared for it.
     """
 
     def __init__(
@@ -89,38 +89,46 @@ class Camera:
             CameraInfoRelay(node, self.input.topic, name) if settings.camera_info else None
         )
 
-    def process(self, message: ImageMessage, model: Model) -> None:
-        """Decode and segment a frame and publish the results; raises what either raises.
+    def take_up(self, message: ImageMessage) -> Uint8Array | None:
+        """Decode a frame, uint8 (H, W, 3) RGB; raises what the decoder raises.
 
-        A frame that nobody waits for only prepares the model, if that has not been done yet.
+        Returns:
+            None if the frame is of no use: too old, or nobody waits for it. The first is decoded
+            in any case, because it tells which size the model has to be prepared for.
         """
-        idle = self._idle()
-        if idle and self.size is not None:
-            return
+        if self.idle and self.size is not None:
+            return None
         self._watch_stream(message)
-        if self._too_old(message):
-            return
-        image = self._decode(message)
-        height, width = image.shape[:2]
-        model.prepare(height, width)
-        self.size = height, width
-        if idle:
-            return
-        started_s = time.monotonic()
-        result = model.segment(image, self.name, self._read())
-        inference_ms = (time.monotonic() - started_s) * 1000
+        return None if self._too_old(message) else self._decode(message)
+
+    def publish(
+        self, message: ImageMessage, image: Uint8Array, result: Result, model: Model, at_once: int
+    ) -> None:
+        """Publish what the model says of a frame, and count it.
+
+        Args:
+            message: the frame.
+            image: its picture, uint8 (H, W, 3) RGB.
+            result: of the model.
+            model: where it is from.
+            at_once: frames that the model worked on together.
+        """
         if self.slot.closed:
             return
         self.outputs.publish(message.header, image, result, model.classes, self._read())
         if self._info is not None:
             self._info.publish(message.header)
+        inference_ms = result.milliseconds
         windows = result.windows_computed, result.windows_planned
-        self.statistics.count_processed(FrameResult(inference_ms, self._age_ms(message), windows))
+        self.statistics.count_processed(
+            FrameResult(inference_ms, self._age_ms(message), windows, at_once)
+        )
+        height, width = result.labels.shape
         self._logger.info(f'first frame: {width}x{height}, {inference_ms:.0f} ms', once=True)
         model.look(image, self.name)
 
     def report_failure(self, error: Exception, model: Model) -> None:
-        """Count and log a frame that `process` could not finish; make room if memory ran out."""
+        """Count and log a frame that is given up; make room if memory ran out."""
         if self.slot.closed or not self._node.context.ok():
             return
         # What a message holds may be quoted in full, and it may hold a megabyte of text.
@@ -140,11 +148,13 @@ class Camera:
 
     def health(self) -> tuple[bytes, str, dict[str, str]]:
         """Diagnostic level, message and values of the last seconds."""
-        snapshot = self.statistics.snapshot()
+        snapshot, settings = self.statistics.snapshot(), self._read()
+        deadline_ms = settings.deadline_ms if settings.mode == 'anytime' else 0.0
         condition = Condition(
-            enabled=self._read().enabled,
-            idle=self._idle(),
+            enabled=settings.enabled,
+            idle=self.idle,
             silent_s=self.input.silent_for_s(),
+            deadline_ms=deadline_ms or None,
             silence=self.input.describe_silence(),
             mismatch=self.input.describe_mismatch(),
         )
@@ -176,7 +186,9 @@ class Camera:
         self._logger.warning(f'frame dropped: {reason}', throttle_duration_sec=THROTTLE_S)
         return True
 
-    def _idle(self) -> bool:
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for results, and the node is lazy."""
         return self._read().lazy and not self.outputs.wanted()
 
     def _on_image(self, message: ImageMessage) -> None:

@@ -21,6 +21,7 @@ class Condition(NamedTuple):
         enabled: whether frames are to be segmented at all.
         idle: whether nobody listens and the node is lazy.
         silent_s: time since the last frame [s].
+        deadline_ms: time that there is for a frame [ms]; None for no limit.
         silence: what is known of the camera's publishers, in words.
         mismatch: why a publisher cannot be heard, and the remedy; '' if all can.
     """
@@ -28,6 +29,7 @@ class Condition(NamedTuple):
     enabled: bool
     idle: bool
     silent_s: float
+    deadline_ms: float | None = None
     silence: str = ''
     mismatch: str = ''
 
@@ -52,9 +54,26 @@ def judge(snapshot: Snapshot, condition: Condition) -> tuple[bytes, str]:
         return DiagnosticStatus.OK, 'idle: nobody listens to an output image (parameter lazy)'
     if snapshot.inference_ms is None:
         return DiagnosticStatus.OK, 'waiting for the first result'
+    if late := _too_tight(snapshot, condition.deadline_ms):
+        return DiagnosticStatus.WARN, late
     return DiagnosticStatus.OK, (
         f'{snapshot.input_hz:.1f} Hz in, {snapshot.output_hz:.1f} Hz out, '
         f'{snapshot.inference_ms[0]:.0f} ms each'
+    )
+
+
+def _too_tight(snapshot: Snapshot, deadline_ms: float | None) -> str:
+    """Why no frame can meet the deadline, and the remedy; '' if frames can."""
+    if deadline_ms is None or snapshot.recent_ms is None or snapshot.windows is None:
+        return ''
+    # A window was computed where the context left time for one.
+    if snapshot.windows[0] > 0 or snapshot.recent_ms <= deadline_ms:
+        return ''
+    together = f' of {snapshot.at_once:.1f} frames at once' if (snapshot.at_once or 1) > 1 else ''
+    return (
+        f'the deadline of {deadline_ms:g} ms cannot be met: the context alone{together} takes '
+        f'{snapshot.recent_ms:.0f} ms; raise deadline_ms, or take a smaller network or smaller '
+        'images' + (', or set batch_cameras to false' if together else '')
     )
 
 
@@ -78,6 +97,7 @@ def status_values(snapshot: Snapshot, replaced: int) -> dict[str, str]:
         'age_ms_max': _number(oldest_ms),
         'windows_computed': _number(computed),
         'windows_planned': _number(planned),
+        'frames_at_once': _number(snapshot.at_once),
         'frames_received': str(snapshot.received),
         'frames_published': str(snapshot.processed),
         'dropped_replaced_by_newer': str(replaced),

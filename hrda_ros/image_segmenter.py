@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ class ImageSegmenter(Protocol):
     """What the node needs of hrda_core's Segmenter; tests bring a smaller one."""
 
     classes: ClassSet
+    most_images: int
+    """Most images that should come at once; falls when memory runs out."""
 
     @property
     def description(self) -> str:
@@ -31,19 +34,32 @@ class ImageSegmenter(Protocol):
     def precision(self) -> str:
         """Number format: fp32, bf16, ..."""
 
-    def segment(self, image: npt.NDArray[np.uint8], stream: str) -> Result:
-        """Label an image, uint8 (H, W, 3) RGB, of the camera of that name."""
+    def check_size(self, height: int, width: int) -> None:
+        """ValueError for a size of images that it cannot segment."""
+
+    def segment_batch(
+        self, images: Sequence[npt.NDArray[np.uint8]], streams: Sequence[str]
+    ) -> Sequence[Result]:
+        """Label images of one size, uint8 (H, W, 3) RGB, of the cameras of these names."""
 
     def set_limits(
         self, threshold: float | None, budget: int | None, deadline_ms: float | None
     ) -> None:
         """Change the limits of mode anytime from the next image on; None: no limit."""
 
-    def warm_up(self, height: int, width: int) -> float:
-        """Prepare for images of a size; returns the time of one [ms]."""
+    def warm_up(self, height: int, width: int, images: int = 1) -> float:
+        """Prepare for so many images of a size at once; returns their time [ms]."""
 
     def make_room(self, error: Exception) -> str:
         """Need less memory after that error, if memory is what it is about; says how, or ''."""
+
+
+def check_checkpoint(path: str) -> None:
+    """ValueError unless a file is there and says that it is a checkpoint; no weights are read."""
+    # Here, because an interpreter without torch must still get to its one sentence.
+    from hrda_core.checkpoints import read_model_metadata
+
+    read_model_metadata(path)
 
 
 def load_segmenter(settings: Settings) -> ImageSegmenter:

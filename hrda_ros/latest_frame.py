@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -75,27 +75,42 @@ class Turns(Generic[Frame]):
         self._changed = changed
         self._order = list(range(len(slots)))
 
-    def take(self) -> tuple[int, Frame] | None:
-        """Wait for a frame whose slot does not rest, and take it.
+    def take(
+        self, most: int = 1, alike: Callable[[int, Frame], object] | None = None
+    ) -> list[tuple[int, Frame]] | None:
+        """Wait for a frame whose slot does not rest; take it, and others like it that wait, too.
+
+        Args:
+            most: most frames; one by default.
+            alike: given slot and frame, something that is equal for frames that go together.
 
         Returns:
-            The number of the slot and its newest frame; None once a slot is closed.
+            Numbers of the slots and their newest frames; None once a slot is closed.
         """
         with self._changed:
             while not any(slot.closed for slot in self._slots):
                 waiting = [n for n in self._order if self._slots[n]._frame is not None]
                 now_s = time.monotonic()
-                for number in waiting:
-                    if self._slots[number]._rests_until_s <= now_s:
-                        return number, self._serve(number)
+                ready = [n for n in waiting if self._slots[n]._rests_until_s <= now_s]
+                if ready:
+                    chosen = [ready[0], *self._like(ready, alike)] if alike else ready
+                    return [(number, self._serve(number)) for number in chosen[:most]]
                 rests = [self._slots[number]._rests_until_s - now_s for number in waiting]
                 self._changed.wait(min(rests, default=None))
             return None
 
+    def _like(self, ready: Sequence[int], alike: Callable[[int, Frame], object]) -> list[int]:
+        """Those after the first whose frames go together with its frame."""
+        kinds = [alike(number, self._frame(number)) for number in ready]
+        return [n for n, kind in zip(ready[1:], kinds[1:], strict=True) if kind == kinds[0]]
+
+    def _frame(self, number: int) -> Frame:
+        frame = self._slots[number]._frame
+        assert frame is not None
+        return frame
+
     def _serve(self, number: int) -> Frame:
         self._order.remove(number)
         self._order.append(number)
-        slot = self._slots[number]
-        frame, slot._frame = slot._frame, None
-        assert frame is not None
+        frame, self._slots[number]._frame = self._frame(number), None
         return frame

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
-from hrda_core.classes import ClassSet
+from hrda_core.classes import ClassSet, Uint8Array
 from hrda_ros.domain_watch import DomainWatch
 from hrda_ros.image_segmenter import ImageSegmenter
 from hrda_ros.model_facts import ModelFacts
@@ -38,7 +35,7 @@ class Model:
         self._log = log
         self._facts = ModelFacts(checkpoint)
         self._domain = DomainWatch(checkpoint, segmenter.device, log)
-        self._warm_sizes: set[tuple[int, int]] = set()
+        self._warm: dict[tuple[int, int], int] = {}
         self._limits: dict[str, float | int | None] = {}
 
     def __str__(self) -> str:
@@ -54,7 +51,7 @@ class Model:
         facts = self._facts.values(self._segmenter)
         return facts | {'domain_shift': self._domain.value(stream)}
 
-    def look(self, image: npt.NDArray[np.uint8], stream: str) -> None:
+    def look(self, image: Uint8Array, stream: str) -> None:
         """Score how far a camera's image, uint8 (H, W, 3) RGB, is from its domain, at 1 Hz."""
         self._domain.look(image, stream)
 
@@ -62,23 +59,42 @@ class Model:
         """Need less memory after that error, if memory is what it is about; says how, or ''."""
         return self._segmenter.make_room(error)
 
-    def prepare(self, height: int, width: int) -> None:
-        """Warm up for a size of images, so that no frame counts as slow for being first."""
-        if (height, width) in self._warm_sizes:
-            return
-        self._log(f'warming up for images of {width}x{height}')
-        started_s = time.monotonic()
-        each_ms = self._segmenter.warm_up(height, width)
-        self._warm_sizes.add((height, width))
-        spent_s = time.monotonic() - started_s
-        self._log(f'warm after {spent_s:.1f} s: {each_ms:.0f} ms a frame')
+    @property
+    def most_images(self) -> int:
+        """Most images that go through it at once."""
+        return self._segmenter.most_images
 
-    def segment(self, image: npt.NDArray[np.uint8], stream: str, settings: Settings) -> Result:
-        """Label an image, uint8 (H, W, 3) RGB, under the limits that hold now.
+    def prepare(self, height: int, width: int, images: int = 1) -> None:
+        """Warm up for a size of images, so that no frame counts as slow for being first.
 
         Args:
-            image: the picture.
-            stream: name of its camera.
+            height: rows [px].
+            width: columns [px].
+            images: how many there will be at once, at most.
+
+        Raises:
+            ValueError: images of this size cannot be segmented.
+        """
+        ready = self._warm.get((height, width), 0)
+        if not ready:
+            self._segmenter.check_size(height, width)
+        for count in range(ready + 1, min(images, self.most_images) + 1):
+            what = f'images of {width}x{height}'
+            self._log(f'warming up for {what if count == 1 else f"{count} {what} at once"}')
+            started_s = time.monotonic()
+            each_ms = self._segmenter.warm_up(height, width, count) / count
+            self._warm[height, width] = count
+            spent_s = time.monotonic() - started_s
+            self._log(f'warm after {spent_s:.1f} s: {each_ms:.0f} ms a frame')
+
+    def segment_batch(
+        self, images: Sequence[Uint8Array], streams: Sequence[str], settings: Settings
+    ) -> Sequence[Result]:
+        """Label images of one size, uint8 (H, W, 3) RGB, under the limits that hold now.
+
+        Args:
+            images: the pictures.
+            streams: names of their cameras.
             settings: the parameters as they are now.
         """
         limits = anytime_limits(settings)
@@ -87,4 +103,4 @@ class Model:
             self._limits = limits
             if settings.mode == 'exact' and limits != NO_LIMITS:
                 self._log('threshold, budget and deadline_ms have no effect in mode exact')
-        return self._segmenter.segment(image, stream)
+        return self._segmenter.segment_batch(images, streams)

@@ -53,6 +53,10 @@ class Result(Protocol):
     def windows_planned(self) -> int:
         """Detail windows there would be without limits."""
 
+    @property
+    def milliseconds(self) -> float:
+        """Time of the model for this image, and those that went with it [ms]."""
+
 
 def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:
     """Pack an array into a tightly packed message under the given header.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import Field
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
@@ -31,13 +33,19 @@ class NodeParameters(Generic[Kind]):
     Args:
         node: gets the parameters.
         kind: dataclass of settings, whose fields are made by `setting`.
+        checks: by name, what raises ValueError for a new value that passes all other checks.
 
     Raises:
         StartError: a value from the command line or a parameter file is refused.
     """
 
-    def __init__(self, node: Node, kind: type[Kind]) -> None:
-        self._node, self._kind = node, kind
+    def __init__(
+        self,
+        node: Node,
+        kind: type[Kind],
+        checks: Mapping[str, Callable[[Any], None]] = MappingProxyType({}),
+    ) -> None:
+        self._node, self._kind, self._checks = node, kind, checks
         self._table = table = table_of(kind)
         given = {name: _withdraw(node, name) for name in table if node.has_parameter(name)}
         for name, item in table.items():
@@ -79,7 +87,9 @@ class NodeParameters(Generic[Kind]):
         for item in parameters:
             if item.name in self._table:
                 try:
-                    coerce(item.name, item.value, self._table)
+                    value = coerce(item.name, item.value, self._table)
+                    if item.name in self._checks:
+                        self._checks[item.name](value)
                 except ValueError as error:
                     return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

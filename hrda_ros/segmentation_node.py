@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from threading import Condition, Thread
+from threading import Condition
 from typing import Any
 
 from rclpy.node import Node
@@ -13,27 +12,26 @@ from hrda_ros.camera import Camera
 from hrda_ros.decoder import choose_decoder
 from hrda_ros.diagnostics import PERIOD_S, DiagnosticsPublisher
 from hrda_ros.image_input import steady_clock
-from hrda_ros.image_segmenter import ImageSegmenter, load_segmenter
-from hrda_ros.latest_frame import Turns
+from hrda_ros.image_segmenter import ImageSegmenter, check_checkpoint, load_segmenter
 from hrda_ros.model import Model
 from hrda_ros.parameters import NodeParameters
 from hrda_ros.services import ReloadService, offer_enable
 from hrda_ros.settings import Settings, describe
 from hrda_ros.spinning import run_node
+from hrda_ros.worker import Worker
 
 LOG_PERIOD_S = 5.0
-JOIN_TIMEOUT_S = 3.0
 
 
 class SegmentationNode(Node):
-    """Segments the newest frames of its cameras, one at a time, in a thread of its own.
+    """Segments the newest frames of its cameras in a thread of its own.
 
     The executor's thread only lays frames into a one-place slot per camera, so parameters,
-    services and diagnostics answer during an inference. The cameras take turns with one model,
-    so no frame waits for more than one inference per camera.
+    services and diagnostics answer during an inference. The cameras share one model.
 
     Args:
         make_segmenter: builds the model from the parameters' values.
+        check_checkpoint: raises ValueError for a file that it could not be built from.
         node_options: passed on to rclpy's Node (context, namespace, parameter_overrides, ...).
 
     Attributes:
@@ -46,39 +44,36 @@ class SegmentationNode(Node):
     def __init__(
         self,
         make_segmenter: Callable[[Settings], ImageSegmenter] = load_segmenter,
+        check_checkpoint: Callable[[str], None] = check_checkpoint,
         **node_options: Any,
     ) -> None:
         super().__init__(
             'segmentation', automatically_declare_parameters_from_overrides=True, **node_options
         )
-        self._values = NodeParameters(self, Settings)
+        self._values = NodeParameters(self, Settings, {'checkpoint': check_checkpoint})
         self._make_segmenter = make_segmenter
         settings = self._values.read()
-        self._model = self._load(settings)
+        model = self._load(settings)
         decoder = choose_decoder(settings.image_transport)
         self.get_logger().info(decoder.reason)
-        changed, read, classes = Condition(), self._values.read, self._model.classes
+        changed, read, classes = Condition(), self._values.read, model.classes
         self.cameras = tuple(
             Camera(self, name, settings, read, classes, decoder, changed)
             for name in settings.cameras
         )
-        self._turns = Turns([camera.slot for camera in self.cameras], changed)
         self._health = DiagnosticsPublisher(self, settings.checkpoint)
         self.create_timer(PERIOD_S, self._publish_health, clock=steady_clock())
         self.create_timer(LOG_PERIOD_S, self._log_rates, clock=steady_clock())
         offer_enable(self)
         self._reload_service = ReloadService(self, self.reload)
-        # A daemon, because a running inference cannot be stopped when the process ends.
-        self._worker = Thread(target=self._work, name='inference', daemon=True)
-        self._worker.start()
+        self._worker = Worker(self.cameras, changed, model, read, self.get_logger())
         self._log_start(settings)
 
     def close(self) -> None:
         """End the worker, waiting a little for a running inference, and destroy the node."""
-        for camera in self.cameras:
-            camera.slot.close()
+        self._worker.end()
         self._reload_service.close()
-        self._worker.join(JOIN_TIMEOUT_S)
+        self._worker.join()
         self.destroy_node()
 
     def reload(self) -> str:
@@ -93,9 +88,8 @@ class SegmentationNode(Node):
             Exception: the new model cannot be used; the old one stays.
         """
         model = self._load(self._values.read())
-        for size in {camera.size for camera in self.cameras if camera.size is not None}:
-            model.prepare(*size)
-        self._model = model
+        self._worker.warm(model)
+        self._worker.model = model
         self._health.hardware_id = model.checkpoint
         return str(model)
 
@@ -104,7 +98,7 @@ class SegmentationNode(Node):
         return Model(segmenter, settings.checkpoint, self.get_logger().info)
 
     def _log_start(self, settings: Settings) -> None:
-        self.get_logger().info(str(self._model))
+        self.get_logger().info(str(self._worker.model))
         if settings.mode == 'exact' and settings.limited:
             self.get_logger().warning(
                 'threshold, budget and deadline_ms have no effect in mode exact; set mode: anytime'
@@ -115,23 +109,10 @@ class SegmentationNode(Node):
                 + ', '.join(camera.outputs.topics)
             )
 
-    def _work(self) -> None:
-        while (turn := self._turns.take()) is not None:
-            number, message = turn
-            camera = self.cameras[number]
-            started_s = time.monotonic()
-            try:
-                camera.process(message, self._model)
-            except Exception as error:
-                camera.report_failure(error, self._model)
-            max_rate = self._values.read().max_rate
-            if max_rate > 0:
-                camera.slot.rest(started_s + 1 / max_rate)
-
     def _publish_health(self) -> None:
         for camera in self.cameras:
             level, message, values = camera.health()
-            values |= self._model.facts(camera.name)
+            values |= self._worker.model.facts(camera.name)
             self._health.publish(level, message, values, camera.name)
 
     def _log_rates(self) -> None:

@@ -31,8 +31,8 @@ class Settings:
 
     checkpoint: str = setting(
         '',
-        'Model file (.safetensors) written by `hrda train` or import; the service ~/reload takes '
-        'a changed one',
+        'Model file (.safetensors) written by `hrda train` or import; one that is set later is '
+        'used from the service ~/reload on',
         live=True,
     )
     device: str = setting('auto', 'Where the model runs: auto, cpu, cuda, cuda:1, ...')
@@ -83,7 +83,7 @@ class Settings:
         0, 'Mode anytime: how far neighbouring windows overlap [px]', bounds=(0, 4096)
     )
     class_weights: str = setting(
-        '', 'Mode anytime: weights of classes in the score of a window, e.g. person=4, rider=2'
+        '', 'Mode anytime: weights of classes in the score of a window: person=4, rider=2'
     )
     ageing: float = setting(
         0.0,
@@ -94,6 +94,12 @@ class Settings:
         ('',),
         'Names of several cameras that share the model, e.g. [front, rear]: front/image comes '
         'in, ~/front/label goes out; [""] is one camera on `image`',
+    )
+    batch_cameras: bool = setting(
+        False,
+        'Whether frames of several cameras that wait and have one size go through the network '
+        'together; worth it on a GPU, where each frame alone leaves it idle',
+        live=True,
     )
     image_transport: str = setting(
         'raw',

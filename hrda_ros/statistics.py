@@ -25,11 +25,13 @@ class FrameResult(NamedTuple):
         inference_ms: time of the model [ms].
         age_ms: from its stamp to its publication [ms]; None if the stamp tells nothing.
         windows: detail windows that were computed, and those that were planned.
+        at_once: frames that the model worked on together.
     """
 
     inference_ms: float
     age_ms: float | None = None
     windows: tuple[int, int] = (0, 0)
+    at_once: int = 1
 
 
 class Snapshot(NamedTuple):
@@ -39,7 +41,9 @@ class Snapshot(NamedTuple):
         input_hz, output_hz: rates over the last seconds [Hz].
         inference_ms: median, 95th and 99th percentile over the last minute [ms].
         age_ms: median and largest over the last seconds [ms].
+        recent_ms: median time of the model over the last seconds [ms].
         windows: computed and planned per frame, means over the last seconds.
+        at_once: frames that the model worked on together, mean over the last seconds.
         received, processed: frames since the start.
         dropped: frames since the start by reason, one of `REASONS`.
         lately_dropped: frames dropped in the last seconds.
@@ -51,7 +55,9 @@ class Snapshot(NamedTuple):
     output_hz: float
     inference_ms: tuple[float, float, float] | None
     age_ms: tuple[float, float] | None
+    recent_ms: float | None
     windows: tuple[float, float] | None
+    at_once: float | None
     received: int
     processed: int
     dropped: Mapping[str, int]
@@ -99,21 +105,24 @@ class FrameStatistics:
         with self._lock:
             now_s = time.monotonic()
             oldest_s = now_s - self._window_s
-            for times in (self._arrivals, self._drops):
-                while times and times[0] < oldest_s:
-                    times.popleft()
+            for past_s in (self._arrivals, self._drops):
+                while past_s and past_s[0] < oldest_s:
+                    past_s.popleft()
             while self._results and self._results[0][0] < now_s - LONG_WINDOW_S:
                 self._results.popleft()
             every = [result for _, result in self._results]
-            recent = [(at_s, result) for at_s, result in self._results if at_s >= oldest_s]
-            ages = [result.age_ms for _, result in recent if result.age_ms is not None]
-            windows = [result.windows for _, result in recent]
+            times = [at_s for at_s, _ in self._results if at_s >= oldest_s]
+            recent = every[len(every) - len(times) :]
+            ages = [result.age_ms for result in recent if result.age_ms is not None]
+            windows = [result.windows for result in recent]
             return Snapshot(
                 _rate_hz(list(self._arrivals)),
-                _rate_hz([at_s for at_s, _ in recent]),
+                _rate_hz(times),
                 _percentiles([result.inference_ms for result in every]),
                 (median(ages), max(ages)) if ages else None,
+                median(result.inference_ms for result in recent) if recent else None,
                 (fmean(w[0] for w in windows), fmean(w[1] for w in windows)) if windows else None,
+                fmean(result.at_once for result in recent) if recent else None,
                 self._received,
                 self._processed,
                 {reason: self._dropped[reason] for reason in REASONS},

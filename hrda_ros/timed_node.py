@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -33,6 +33,7 @@ class StandInResult(NamedTuple):
     confidence: Uint8Array
     windows_computed: int = 0
     windows_planned: int = 0
+    milliseconds: float = 0.0
 
 
 class StandIn:
@@ -40,20 +41,26 @@ class StandIn:
 
     classes = CITYSCAPES
     description, device, precision = 'a stand-in that computes nothing', 'cpu', 'none'
+    most_images = 1
 
     def __init__(self) -> None:
         self._results: dict[tuple[int, ...], StandInResult] = {}
 
-    def warm_up(self, height: int, width: int) -> float:
+    def check_size(self, height: int, width: int) -> None:
+        """It takes any."""
+
+    def warm_up(self, height: int, width: int, images: int = 1) -> float:
         """Make the answer for images of a size."""
         rows = np.arange(height) * len(self.classes) // height
         labels = np.repeat(rows.astype(np.uint8)[:, None], width, axis=1)
         self._results[height, width] = StandInResult(labels, np.full_like(labels, 200))
         return 0.0
 
-    def segment(self, image: Uint8Array, stream: str) -> StandInResult:
+    def segment_batch(
+        self, images: Sequence[Uint8Array], streams: Sequence[str]
+    ) -> list[StandInResult]:
         """The answer for images of this size."""
-        return self._results[image.shape[:2]]
+        return [self._results[image.shape[:2]] for image in images]
 
     def set_limits(self, **limits: float | int | None) -> None:
         """There is nothing to limit."""
@@ -74,12 +81,12 @@ class TimedSegmenter:
         """Whatever else the node asks of a segmenter."""
         return getattr(self._segmenter, name)
 
-    def segment(self, image: Uint8Array, *arguments: Any, **options: Any) -> Any:
+    def segment_batch(self, images: Sequence[Uint8Array], streams: Sequence[str]) -> Any:
         """Pass on, and take the time."""
         started_s = time.monotonic()
-        result = self._segmenter.segment(image, *arguments, **options)
+        results = self._segmenter.segment_batch(images, streams)
         self.milliseconds = (time.monotonic() - started_s) * 1e3
-        return result
+        return results
 
 
 class Timings:

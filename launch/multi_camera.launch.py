@@ -1,6 +1,7 @@
 """Starts the segmentation node for several cameras, which share one process and one model.
 
 ros2 launch hrda_ros multi_camera.launch.py checkpoint:=model.safetensors cameras:=front,rear
+On a GPU add batch_cameras:=true: frames that wait then go through the network together.
 """
 
 from pathlib import Path

@@ -61,6 +61,7 @@ class Graph:
         self,
         segmenter: TinySegmenter | None = None,
         make: Callable[[Any], TinySegmenter] | None = None,
+        check: Callable[[str], None] = lambda checkpoint: None,
         **parameters: Any,
     ) -> Any:
         """The segmentation node with a tiny segmenter (or what makes one) and parameters."""
@@ -70,6 +71,7 @@ class Graph:
 
         node = SegmentationNode(
             make or (lambda _: segmenter or TinySegmenter()),
+            check,
             context=self.context,
             parameter_overrides=[Parameter(k, value=v) for k, v in parameters.items()],
         )

@@ -109,6 +109,32 @@ def test_silence_tells_where_there_are_images(graph: Any) -> None:
     assert '/segmentation' not in describe()
 
 
+@pytest.mark.parametrize(
+    ('mode', 'windows', 'warned'),
+    [('anytime', 0, True), ('anytime', 1, False), ('exact', 0, False)],
+)
+def test_a_deadline_below_the_context_alone_is_a_warning_with_the_remedy(
+    graph: Any,
+    make_image: MakeImage,
+    picture: npt.NDArray[np.uint8],
+    mode: str,
+    windows: int,
+    warned: bool,
+) -> None:
+    segmenter = TinySegmenter(delay_s=0.06, windows=windows)
+    graph.start_node(segmenter, lazy=False, mode=mode, deadline_ms=40.0)
+    reports = graph.listen('/diagnostics', DiagnosticArray)
+    graph.camera().publish(make_image(picture))
+    graph.spin_until(lambda: reports and values_of(reports[-1])['frames_published'] == '1')
+    status = reports[-1].status[0]
+    told = (
+        'the deadline of 40 ms cannot be met: the context alone takes 60 ms; raise deadline_ms, '
+        'or take a smaller network or smaller images'
+    )
+    assert (status.level, status.message) == (b'\x01', told) or not warned
+    assert 'deadline' not in status.message or warned
+
+
 def test_out_of_memory_makes_room_and_the_next_frame_passes(
     graph: Any, make_image: MakeImage, picture: npt.NDArray[np.uint8]
 ) -> None:

@@ -22,7 +22,7 @@ def test_newest_frame_wins_and_the_others_are_counted() -> None:
     [slot], turns = make()
     for frame in range(5):
         slot.put(frame)
-    assert turns.take() == (0, 4)
+    assert turns.take() == [(0, 4)]
     assert slot.dropped == 4
 
 
@@ -31,18 +31,18 @@ def test_a_frame_is_taken_once() -> None:
     slot.put(1)
     turns.take()
     slot.put(2)
-    assert turns.take() == (0, 2)
+    assert turns.take() == [(0, 2)]
     assert slot.dropped == 0
 
 
 def test_a_waiting_taker_gets_the_frame() -> None:
     [slot], turns = make()
-    taken: list[tuple[int, int] | None] = []
+    taken: list[list[tuple[int, int]] | None] = []
     thread = Thread(target=lambda: taken.append(turns.take()))
     thread.start()
     slot.put(7)
     thread.join(5)
-    assert taken == [(0, 7)]
+    assert taken == [[(0, 7)]]
 
 
 def test_closing_wakes_the_taker_even_from_a_rest() -> None:
@@ -72,7 +72,7 @@ def test_a_resting_slot_gives_its_newest_frame_afterwards() -> None:
     slot.rest(start_s + 0.05)
     slot.put(1)
     slot.put(2)
-    assert turns.take() == (0, 2)
+    assert turns.take() == [(0, 2)]
     assert time.monotonic() - start_s >= 0.05
 
 
@@ -81,7 +81,24 @@ def test_a_resting_slot_holds_up_no_other() -> None:
     slots[0].rest(time.monotonic() + 60)
     slots[0].put(1)
     slots[1].put(2)
-    assert turns.take() == (1, 2)
+    assert turns.take() == [(1, 2)]
+
+
+def test_frames_that_are_alike_go_together_up_to_the_most() -> None:
+    slots, turns = make(4)
+    for number, frame in enumerate((10, 21, 12, 14)):
+        slots[number].put(frame)
+    assert turns.take(2, lambda _, frame: frame // 10) == [(0, 10), (2, 12)]
+    assert turns.take(2, lambda _, frame: frame // 10) == [(1, 21)]
+    assert turns.take(2, lambda _, frame: frame // 10) == [(3, 14)]
+
+
+def test_a_resting_slot_is_not_waited_for() -> None:
+    slots, turns = make(3)
+    slots[0].put(1)
+    slots[1].put(2)
+    slots[1].rest(time.monotonic() + 60)
+    assert turns.take(3, lambda number, frame: None) == [(0, 1)]
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=20))
@@ -96,9 +113,9 @@ def test_no_camera_waits_for_more_than_one_frame_of_each_other(arrivals: list[li
         if waiting:
             taken = turns.take()
             assert taken is not None
-            assert taken[0] in waiting
+            assert taken[0][0] in waiting
             overtaken = [
-                count + 1 if n in waiting and n != taken[0] else 0
+                count + 1 if n in waiting and n != taken[0][0] else 0
                 for n, count in enumerate(overtaken)
             ]
             assert max(overtaken) < len(slots)

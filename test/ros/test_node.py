@@ -146,6 +146,19 @@ def test_a_failing_model_is_an_error_and_the_next_frame_works(
     assert not node.cameras[0].statistics.snapshot().failing
 
 
+def test_frames_too_small_for_the_model_warm_nothing_up(
+    graph: Any, make_image: MakeImage, picture: Picture
+) -> None:
+    segmenter = TinySegmenter()
+    node = graph.start_node(segmenter, lazy=False)
+    camera = graph.camera()
+    camera.publish(make_image(picture[:3, :3]))
+    graph.spin_until(lambda: node.cameras[0].statistics.snapshot().dropped['undecodable'] == 1)
+    camera.publish(make_image(picture))
+    graph.spin_until(lambda: segmenter.seen)
+    assert segmenter.warmed == [(96, 160)]
+
+
 @pytest.mark.parametrize(
     ('encoding', 'convert'),
     [
@@ -312,7 +325,7 @@ def test_every_parameter_is_described(graph: Any) -> None:
     live = {d.name for d in descriptors if not d.read_only}
     assert live == {
         'checkpoint', 'threshold', 'budget', 'deadline_ms', 'overlay_alpha', 'enabled', 'max_rate',
-        'min_confidence', 'lazy', 'max_age_ms',
+        'min_confidence', 'lazy', 'max_age_ms', 'batch_cameras',
     }  # fmt: skip
 
 

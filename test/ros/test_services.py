@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from hrda_core.classes import ClassSet
+from hrda_ros.image_segmenter import check_checkpoint
 from hrda_ros.process import StartError
 from hrda_ros.settings import Settings
 
@@ -97,6 +99,22 @@ def test_reload_swaps_model_and_classes(
     assert list(dict.fromkeys(told)) == ['cityscapes', 'two']
 
 
+def test_only_a_checkpoint_can_be_named_for_the_next_reload(graph: Any, tmp_path: Path) -> None:
+    pytest.importorskip('torch', reason='checkpoints are read with torch')
+    import tiny_run
+
+    node = graph.start_node(check=check_checkpoint, checkpoint='first')
+    (tmp_path / 'torn.safetensors').write_bytes(b'torn')
+    for name, reason in (('no', 'no such file'), ('torn.safetensors', 'truncated, or not a')):
+        path = str(tmp_path / name)
+        result = node.set_parameters([Parameter('checkpoint', value=path)])[0]
+        assert not result.successful
+        assert result.reason.startswith(f'{path}: {reason}')
+    assert node.get_parameter('checkpoint').value == 'first'
+    good = str(tiny_run.write_checkpoint(tmp_path / 'good.safetensors'))
+    assert node.set_parameters([Parameter('checkpoint', value=good)])[0].successful
+
+
 def test_a_failed_reload_keeps_the_old_model_and_says_why(
     graph: Any, make_image: MakeImage, picture: Picture
 ) -> None:
@@ -127,7 +145,7 @@ def test_a_model_that_cannot_warm_up_is_not_swapped_in(
     assert (reply.success, reply.message) == (False, 'the old model stays: out of memory')
     camera.publish(make_image(picture))
     graph.spin_until(lambda: len(loader.made[0].seen) == 2)
-    assert node._model.checkpoint == 'first'
+    assert node._worker.model.checkpoint == 'first'
 
 
 def test_frames_are_served_by_the_old_model_meanwhile(

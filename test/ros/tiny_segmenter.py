@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ class TinyResult(NamedTuple):
     confidence: Uint8Array
     windows_computed: int = 3
     windows_planned: int = 4
+    milliseconds: float = 0.0
 
 
 class TinySegmenter:
@@ -32,8 +34,13 @@ class TinySegmenter:
     description = 'tiny'
     device = 'cpu'
     precision = 'fp32'
+    most_images = 8
 
-    def __init__(self, delay_s: float = 0.0, classes: ClassSet = CITYSCAPES) -> None:
+    def __init__(
+        self, delay_s: float = 0.0, classes: ClassSet = CITYSCAPES, windows: int = 3
+    ) -> None:
+        self.windows = windows
+        self.batches: list[tuple[str, ...]] = []
         self.classes = classes
         self.delay_s = delay_s
         self.seen: list[int] = []
@@ -41,14 +48,22 @@ class TinySegmenter:
         self.streams: list[str] = []
         self.limits: list[tuple[float | None, int | None, float | None]] = []
         self.warmed: list[tuple[int, int]] = []
+        self.warmed_batches: list[int] = []
 
-    def warm_up(self, height: int, width: int) -> float:
+    def check_size(self, height: int, width: int) -> None:
+        """Refuse what is smaller than a few pixels."""
+        if min(height, width) < 4:
+            raise ValueError(f'an image of {width}x{height} is too small')
+
+    def warm_up(self, height: int, width: int, images: int = 1) -> float:
         """Nothing to prepare."""
         self.warmed.append((height, width))
+        self.warmed_batches.append(images)
         return 1e3 * self.delay_s
 
     def make_room(self, error: Exception) -> str:
-        """Halve what there is, once."""
+        """Halve what there is, once; from now on one image at a time."""
+        self.most_images = 1
         room, self.room = self.room, ''
         return room if 'out of memory' in str(error) else ''
 
@@ -58,14 +73,21 @@ class TinySegmenter:
         """Note the limits."""
         self.limits.append((threshold, budget, deadline_ms))
 
-    def segment(self, image: Uint8Array, stream: str) -> TinyResult:
-        """Label an image; one whose first red value is 255 fails as a model would."""
+    def segment_batch(
+        self, images: Sequence[Uint8Array], streams: Sequence[str]
+    ) -> list[TinyResult]:
+        """Label images; one whose first red value is 255 fails as a model would."""
         time.sleep(self.delay_s)
-        if image[0, 0, 0] == FAILING_RED:
+        if any(image[0, 0, 0] == FAILING_RED for image in images):
             raise RuntimeError('out of memory')
-        self.seen.append(int(image[0, 0, 0]))
-        self.streams.append(stream)
-        return TinyResult(image[..., 0] % 19, image[..., 1].copy())
+        self.seen += [int(image[0, 0, 0]) for image in images]
+        self.streams += streams
+        self.batches.append(tuple(streams))
+        milliseconds = 1e3 * self.delay_s
+        return [
+            TinyResult(image[..., 0] % 19, image[..., 1].copy(), self.windows, 4, milliseconds)
+            for image in images
+        ]
 
 
 def make_tiny(_settings: Settings) -> TinySegmenter:
