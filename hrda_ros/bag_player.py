@@ -10,18 +10,17 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosbags.typesys import Stores, get_typestore
 
 from hrda_ros.message_types import message_class
 from hrda_ros.process import StartError, own_arguments
+from hrda_ros.spinning import ros_running
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 STAMP_OFFSET = 4  # behind the encapsulation bytes of CDR
@@ -170,13 +169,11 @@ def parse_arguments(arguments: list[str]) -> Namespace:
 def main() -> int:
     """Play until the bag's end, SIGINT or SIGTERM; the exit code of the process."""
     options = parse_arguments(own_arguments())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        typestore = get_typestore(Stores.ROS2_JAZZY)
-        with AnyReader([options.bag], default_typestore=typestore) as reader:
-            _play(Node('play_bag', start_parameter_services=False), reader, options)
-    except (AnyReaderError, OSError) as error:
-        raise StartError(f'{options.bag}: {error}') from error
-    finally:
-        rclpy.try_shutdown()
+    with ros_running():
+        try:
+            typestore = get_typestore(Stores.ROS2_JAZZY)
+            with AnyReader([options.bag], default_typestore=typestore) as reader:
+                _play(Node('play_bag', start_parameter_services=False), reader, options)
+        except (AnyReaderError, OSError) as error:
+            raise StartError(f'{options.bag}: {error}') from error
     return 0

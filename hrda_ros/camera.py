@@ -13,9 +13,10 @@ from hrda_ros.camera_info import CameraInfoRelay
 from hrda_ros.decoder import Decoder
 from hrda_ros.diagnostics import Condition, judge, status_values
 from hrda_ros.image_input import ImageInput, ImageMessage
+from hrda_ros.image_segmenter import Result
 from hrda_ros.latest_frame import LatestFrame
 from hrda_ros.model import Model
-from hrda_ros.outputs import Outputs, Result
+from hrda_ros.outputs import Outputs
 from hrda_ros.settings import Settings
 from hrda_ros.statistics import (
     MODEL_FAILED,

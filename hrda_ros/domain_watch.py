@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from hrda_core.classes import Uint8Array
 
-PERIOD_S = 1.0
 UNKNOWN = 'unknown'
 
 
+class DomainScores(Protocol):
+    """Tells how far images are from those of training: 1 or less is near."""
+
+    def look(self, image: Uint8Array, stream: str) -> float:
+        """Score an image, uint8 (H, W, 3) RGB, of the camera of that name, now and then."""
+
+    def latest(self, stream: str) -> float | None:
+        """The last score of a camera; None before the first."""
+
+
 class DomainWatch:
-    """Scores of domain shift, where the checkpoint knows its domain.
+    """Scores of domain shift, for as long as there is memory for them.
 
     Args:
-        checkpoint: the file; without one, or one that knows no domain, nothing is scored.
-        device: where early features are computed.
-        log: told why there is no score.
+        scores: gives them; None if the network does not know its domain.
+        log: told why there are no more.
     """
 
-    def __init__(self, checkpoint: str, device: str, log: Callable[[str], object]) -> None:
-        self._log = log
-        self._shift = None
-        if not checkpoint:
-            return
-        # Here, because an interpreter without torch must still get to its one sentence.
-        from hrda_core.checkpoints import load_model, read_metadata
-        from hrda_core.domain_shift import METADATA_KEY, DomainShift
+    def __init__(self, scores: DomainScores | None, log: Callable[[str], object]) -> None:
+        self._scores, self._log = scores, log
 
-        try:
-            if METADATA_KEY in read_metadata(checkpoint):
-                self._shift = DomainShift(load_model(checkpoint, device), PERIOD_S)
-        except (ValueError, RuntimeError) as error:
-            log(f'no score of domain shift: {error}')
-
-    def look(self, image: npt.NDArray[np.uint8], stream: str) -> None:
+    def look(self, image: Uint8Array, stream: str) -> None:
         """Score an image of a camera, uint8 (H, W, 3) RGB, if it is time to."""
-        if self._shift is None:
+        if self._scores is None:
             return
         try:
-            self._shift.look(image, stream)
+            self._scores.look(image, stream)
         except RuntimeError as error:  # no memory left: the labels are worth more than a score
-            self._shift = None
+            self._scores = None
             self._log(f'no more scores of domain shift: {error}')
 
     def value(self, stream: str) -> str:
         """The newest score of a camera, as diagnostics want it."""
-        score = None if self._shift is None else self._shift.latest(stream)
+        score = None if self._scores is None else self._scores.latest(stream)
         return UNKNOWN if score is None else f'{score:.2f}'

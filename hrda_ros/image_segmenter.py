@@ -6,13 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from hrda_core.classes import ClassSet
-from hrda_ros.outputs import Result
+from hrda_core.classes import ClassSet, Uint8Array
+from hrda_ros.domain_watch import DomainScores
 from hrda_ros.process import StartError, explain_missing
 from hrda_ros.settings import Settings
+
+
+class Result(Protocol):
+    """The part of a Segmentation that is told."""
+
+    @property
+    def labels(self) -> Uint8Array:
+        """Train ids, uint8 (H, W)."""
+
+    @property
+    def confidence(self) -> Uint8Array:
+        """Confidence of the labels, uint8 (H, W), 0..255."""
+
+    @property
+    def windows_computed(self) -> int:
+        """Detail windows that went through the network."""
+
+    @property
+    def windows_planned(self) -> int:
+        """Detail windows there would be without limits."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Time of the model for this image, and those that went with it [ms]."""
 
 
 class ImageSegmenter(Protocol):
@@ -21,6 +42,10 @@ class ImageSegmenter(Protocol):
     classes: ClassSet
     most_images: int
     """Most images that should come at once; falls when memory runs out."""
+    domain: DomainScores | None
+    """Of its network; None if it does not know the images that it was made for."""
+    no_domain: str
+    """Why it does not, although its checkpoint says so; '' otherwise."""
 
     @property
     def description(self) -> str:
@@ -38,7 +63,7 @@ class ImageSegmenter(Protocol):
         """ValueError for a size of images that it cannot segment."""
 
     def segment_batch(
-        self, images: Sequence[npt.NDArray[np.uint8]], streams: Sequence[str]
+        self, images: Sequence[Uint8Array], streams: Sequence[str]
     ) -> Sequence[Result]:
         """Label images of one size, uint8 (H, W, 3) RGB, of the cameras of these names."""
 
@@ -77,10 +102,9 @@ def load_segmenter(settings: Settings) -> ImageSegmenter:
         raise StartError(f'checkpoint {settings.checkpoint} is not a file')
     try:
         # Here, because an interpreter without torch must still get to its one sentence.
-        from hrda_core.segmenter import Segmenter
-        from hrda_ros.inference import inference_settings
+        from hrda_ros.inference import WatchedSegmenter, inference_settings
 
-        return Segmenter.from_checkpoint(settings.checkpoint, inference_settings(settings))
+        return WatchedSegmenter.from_checkpoint(settings.checkpoint, inference_settings(settings))
     except ImportError as error:
         raise StartError(explain_missing(error)) from error
     except (ValueError, OSError, RuntimeError) as error:

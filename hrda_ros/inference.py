@@ -1,9 +1,37 @@
-"""The node's parameters as settings of inference; imported late, because it needs torch."""
+"""Inference as the node needs it; imported late, because it needs torch."""
 
 from __future__ import annotations
 
+from hrda_core.domain_shift import METADATA_KEY, DomainShift
+from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings, parse_class_weights
+from hrda_core.segmenter import Segmenter
 from hrda_ros.settings import Settings, anytime_limits
+
+SCORE_PERIOD_S = 1.0
+
+
+class WatchedSegmenter(Segmenter):
+    """A segmenter that can tell how far images are from those that its network was made for.
+
+    Args:
+        model: the network.
+        settings: how it is run.
+
+    Attributes:
+        domain: scores images, at 1 Hz; None if the checkpoint says nothing of its domain.
+        no_domain: why there are no scores although it does; '' otherwise.
+    """
+
+    def __init__(self, model: HRDA, settings: InferenceSettings | None = None) -> None:
+        super().__init__(model, settings)
+        self.domain: DomainShift | None = None
+        self.no_domain = ''
+        try:
+            if METADATA_KEY in model.metadata:
+                self.domain = DomainShift(model.to(self.device), SCORE_PERIOD_S)
+        except (ValueError, RuntimeError) as error:
+            self.no_domain = str(error)
 
 
 def inference_settings(settings: Settings) -> InferenceSettings:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_ros.domain_watch import DomainWatch
-from hrda_ros.image_segmenter import ImageSegmenter
+from hrda_ros.image_segmenter import ImageSegmenter, Result
 from hrda_ros.model_facts import ModelFacts
-from hrda_ros.outputs import Result
 from hrda_ros.settings import Settings, anytime_limits
 
 NO_LIMITS = anytime_limits(Settings())
@@ -34,7 +33,9 @@ class Model:
         self._segmenter = segmenter
         self._log = log
         self._facts = ModelFacts(checkpoint)
-        self._domain = DomainWatch(checkpoint, segmenter.device, log)
+        self._domain = DomainWatch(segmenter.domain, log)
+        if segmenter.no_domain:
+            log(f'no score of domain shift: {segmenter.no_domain}')
         self._warm: dict[tuple[int, int], int] = {}
         self._limits: dict[str, float | int | None] = {}
 

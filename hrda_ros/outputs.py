@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,8 +15,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from hrda_core.classes import ClassSet
-from hrda_core.overlay import blend
 from hrda_core.results import certain_labels
+from hrda_ros.drawing import draw_colors, draw_overlay
+from hrda_ros.image_segmenter import Result
 from hrda_ros.label_info import LabelInfoPublisher
 from hrda_ros.qos_overrides import create_publisher
 from hrda_ros.settings import Settings
@@ -32,30 +33,6 @@ LAYOUTS: dict[str, tuple[npt.DTypeLike, tuple[int, ...]]] = {
 # Fast DDS hardly reach a best-effort one.
 IMAGE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 JPEG_QUALITY = 90
-
-
-class Result(Protocol):
-    """The part of a Segmentation that is told."""
-
-    @property
-    def labels(self) -> Uint8Array:
-        """Train ids, uint8 (H, W)."""
-
-    @property
-    def confidence(self) -> Uint8Array:
-        """Confidence of the labels, uint8 (H, W), 0..255."""
-
-    @property
-    def windows_computed(self) -> int:
-        """Detail windows that went through the network."""
-
-    @property
-    def windows_planned(self) -> int:
-        """Detail windows there would be without limits."""
-
-    @property
-    def milliseconds(self) -> float:
-        """Time of the model for this image, and those that went with it [ms]."""
 
 
 def image_message(header: Header, pixels: npt.NDArray[Any], encoding: str) -> Image:
@@ -139,7 +116,9 @@ class Outputs:
             confidence = confidence / np.float32(255)
         self._confidence.publish(image_message(header, confidence, settings.confidence_encoding))
         if self._color.get_subscription_count():
-            self._color.publish(image_message(header, classes.colorize(labels), 'rgb8'))
+            self._color.publish(
+                image_message(header, draw_colors(labels, classes.palette), 'rgb8')
+            )
         self._publish_overlay(header, image, labels, classes.palette, settings.overlay_alpha)
 
     def _publish_overlay(
@@ -153,7 +132,7 @@ class Outputs:
         raw, jpeg = (p.get_subscription_count() > 0 for p in (self._overlay, self._jpeg))
         if not (raw or jpeg):
             return
-        overlay = blend(image, labels, palette, alpha)
+        overlay = draw_overlay(image, labels, palette, alpha)
         if raw:
             self._overlay.publish(image_message(header, overlay, 'rgb8'))
         if jpeg:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn, Protocol
 
 import rclpy
@@ -43,22 +44,27 @@ def run_node(
         epilog='parameters:\n' + parameters,
         formatter_class=RawDescriptionHelpFormatter,
     ).parse_args(own_arguments())
-    # The handlers of rclpy end the context from a thread of their own, which at times collides
-    # with our ending it; those of `process` raise KeyboardInterrupt here.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
+    with ros_running(), suppress(KeyboardInterrupt):
         node = make_node()
         try:
             spin(node)
         finally:
             quiet_signals()
             node.close()
-    except KeyboardInterrupt:
-        pass
+    return 0
+
+
+@contextmanager
+def ros_running() -> Iterator[None]:
+    """ROS within, and its end afterwards, which no further signal disturbs."""
+    # The handlers of rclpy end the context from a thread of their own, which at times collides
+    # with our ending it; those of `process` raise KeyboardInterrupt within.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield
     finally:
         quiet_signals()
         rclpy.try_shutdown()
-    return 0
 
 
 def spin(node: Node) -> NoReturn:

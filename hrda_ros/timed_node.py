@@ -42,6 +42,7 @@ class StandIn:
     classes = CITYSCAPES
     description, device, precision = 'a stand-in that computes nothing', 'cpu', 'none'
     most_images = 1
+    domain, no_domain = None, ''
 
     def __init__(self) -> None:
         self._results: dict[tuple[int, ...], StandInResult] = {}

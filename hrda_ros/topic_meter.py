@@ -9,18 +9,17 @@ import json
 import struct
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from hrda_ros.process import own_arguments, quiet_signals
-from hrda_ros.spinning import spin
+from hrda_ros.process import own_arguments
+from hrda_ros.spinning import ros_running, spin
 
 DEPTH = 5
 
@@ -59,16 +58,13 @@ def main() -> int:
         '--reliability', choices=('reliable', 'best_effort'), default='best_effort'
     )
     options = parser.parse_args(own_arguments())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        with options.file.open('w', buffering=1) as file:
-            policy = ReliabilityPolicy[options.reliability.upper()]
-            node = TopicMeter(file, options.topics, policy)
-            print('measuring ' + ', '.join(options.topics), flush=True)
-            spin(node)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        quiet_signals()
-        rclpy.try_shutdown()
+    with (
+        ros_running(),
+        suppress(KeyboardInterrupt),
+        options.file.open('w', buffering=1) as file,
+    ):
+        policy = ReliabilityPolicy[options.reliability.upper()]
+        node = TopicMeter(file, options.topics, policy)
+        print('measuring ' + ', '.join(options.topics), flush=True)
+        spin(node)
     return 0

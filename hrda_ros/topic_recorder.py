@@ -12,17 +12,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from hrda_ros.message_types import message_class
 from hrda_ros.process import StartError, own_arguments, quiet_signals
+from hrda_ros.spinning import ros_running
 
 QUEUE_DEPTH = 100
 POLL_S = 0.1
@@ -119,14 +118,13 @@ def main() -> int:
     # In a folder of its own, because the bag's files carry the name of the bag.
     workplace = options.bag.with_name(f'.{options.bag.name}.partial')
     shutil.rmtree(workplace, ignore_errors=True)
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        bag = workplace / options.bag.name
-        if not _record(bag, options, _end_condition(options)):
-            raise StartError('nothing was received, so no bag was written')
-        bag.replace(options.bag)
-    finally:
-        quiet_signals()
-        shutil.rmtree(workplace, ignore_errors=True)
-        rclpy.try_shutdown()
+    with ros_running():
+        try:
+            bag = workplace / options.bag.name
+            if not _record(bag, options, _end_condition(options)):
+                raise StartError('nothing was received, so no bag was written')
+            bag.replace(options.bag)
+        finally:
+            quiet_signals()
+            shutil.rmtree(workplace, ignore_errors=True)
     return 0

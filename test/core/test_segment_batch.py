@@ -11,11 +11,11 @@ import torch
 
 from hrda_core.architecture import Architecture
 from hrda_core.classes import ClassSet
+from hrda_core.costs import CostModel
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.results import Segmentation
 from hrda_core.segmenter import Segmenter
-from hrda_core.selection import CostModel
 
 CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
 TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)
@@ -90,7 +90,8 @@ def test_cameras_of_a_batch_age_on_their_own(model):
 def test_images_share_a_deadline_and_the_best_windows_of_all_come_first(model, monkeypatch):
     segmenter = build(model, mode='anytime', deadline_ms=1e6, class_weights={})
     sizes = iter([1, 1, 0])
-    monkeypatch.setattr(CostModel, 'largest_batch', lambda *_: next(sizes))
+    for name in ('first_batch', 'largest_batch'):
+        monkeypatch.setattr(CostModel, name, lambda *_: next(sizes))
     images = pictures(count=2)
     scores = [
         segmenter.refinement(image).scores('attention_uncertainty', torch.ones(1, 3, 1, 1))

@@ -11,9 +11,13 @@ torch = pytest.importorskip('torch', reason='the score is of a network')
 
 import tiny_run
 
+from hrda_core import segmenter
 from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.domain_shift import METADATA_KEY, EarlyFeatures, FeatureDomain
+from hrda_core.inference import InferenceSettings
 from hrda_ros.domain_watch import UNKNOWN, DomainWatch
+from hrda_ros.inference import WatchedSegmenter
+from hrda_ros.model import Model
 
 
 def picture(seed: int) -> np.ndarray:
@@ -29,25 +33,39 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def load(path: str | Path) -> WatchedSegmenter:
+    return WatchedSegmenter.from_checkpoint(path, InferenceSettings('cpu'))
+
+
 def test_a_camera_has_a_score_once_it_was_looked_at(checkpoint: str) -> None:
-    watch = DomainWatch(checkpoint, 'cpu', print)
+    watch = DomainWatch(load(checkpoint).domain, print)
     assert watch.value('front') == UNKNOWN
     watch.look(picture(99), 'front')
     watch.look(picture(99) // 4, 'rear')
     assert float(watch.value('front')) < 1.5 < float(watch.value('rear'))
 
 
-@pytest.mark.parametrize('name', ['', '/no/such.safetensors'])
-def test_without_a_checkpoint_there_is_no_score(name: str) -> None:
-    watch = DomainWatch(name, 'cpu', lambda text: None)
+def test_the_checkpoint_is_read_once(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(
+        segmenter, 'load_model', lambda path: (loaded.append(path), load_model(path))[1]
+    )
+    assert load(checkpoint).domain is not None
+    assert loaded == [checkpoint]
+
+
+def test_without_a_domain_there_is_no_score() -> None:
+    watch = DomainWatch(None, lambda text: None)
     watch.look(picture(0), '')
     assert watch.value('') == UNKNOWN
 
 
 def test_a_domain_that_cannot_be_used_is_told(checkpoint: str, tmp_path: Path) -> None:
-    broken, said = tmp_path / 'broken.safetensors', []
+    broken = tmp_path / 'broken.safetensors'
     add_metadata(checkpoint, {METADATA_KEY: '{}'}, broken)
-    assert DomainWatch(str(broken), 'cpu', said.append).value('') == UNKNOWN
+    loaded, said = load(broken), []
+    assert loaded.domain is None
+    Model(loaded, str(broken), said.append)
     assert "no score of domain shift: the metadata 'domain'" in said[0]
 
 
@@ -58,7 +76,7 @@ def test_running_out_of_memory_ends_the_scores_alone(
         raise torch.OutOfMemoryError('none left')
 
     said: list[str] = []
-    watch = DomainWatch(checkpoint, 'cpu', said.append)
+    watch = DomainWatch(load(checkpoint).domain, said.append)
     monkeypatch.setattr(EarlyFeatures, 'statistics', fail)
     watch.look(picture(0), '')
     assert said == ['no more scores of domain shift: none left']

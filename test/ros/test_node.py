@@ -57,8 +57,8 @@ def test_overlay_is_published_only_to_subscribers(
     drawn: list[float] = []
     import hrda_ros.outputs as outputs
 
-    blend = outputs.blend
-    monkeypatch.setattr(outputs, 'blend', lambda *a: (drawn.append(a[3]), blend(*a))[1])
+    draw = outputs.draw_overlay
+    monkeypatch.setattr(outputs, 'draw_overlay', lambda *a: (drawn.append(a[3]), draw(*a))[1])
     node = graph.start_node(overlay_alpha=0.0)
     labels = graph.listen('segmentation/label')
     camera = graph.camera()

@@ -137,7 +137,7 @@ def test_a_model_that_cannot_warm_up_is_not_swapped_in(
     camera.publish(make_image(picture))
     graph.spin_until(lambda: loader.made[0].seen)
 
-    def run_out(self: TinySegmenter, height: int, width: int) -> float:
+    def run_out(self: TinySegmenter, height: int, width: int, images: int) -> float:
         raise RuntimeError('out of memory\nat length')
 
     monkeypatch.setattr(TinySegmenter, 'warm_up', run_out)

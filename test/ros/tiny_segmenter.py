@@ -35,6 +35,7 @@ class TinySegmenter:
     device = 'cpu'
     precision = 'fp32'
     most_images = 8
+    domain, no_domain = None, ''
 
     def __init__(
         self, delay_s: float = 0.0, classes: ClassSet = CITYSCAPES, windows: int = 3
