@@ -239,7 +239,7 @@ def test_one_resolution_has_no_windows_to_choose(model):
         ({'window_size': 64, 'window_overlap': 40}, 'more than half'),
         ({'window_score': 'magic'}, 'expected attention_uncertainty'),
         ({'ageing': -1.0}, 'below 0'),
-        ({'class_weights': {'a': -1.0}}, 'expected 0 or more'),
+        ({'class_weights': {'a': -1.0}}, 'below 0 or infinite'),
         ({'mode': 'fast'}, 'expected exact, anytime'),
     ],
 )
