@@ -162,6 +162,8 @@ def _first_paragraph(module: ModuleType) -> str:
 def _sentence(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f'no entry {error}'
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 

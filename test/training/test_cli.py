@@ -52,6 +52,7 @@ def test_train_without_torch_is_one_sentence(tmp_path: Path) -> None:
     [
         (ValueError('too small'), 1, 'too small'),
         (FileNotFoundError('x.yaml: no such file'), 1, 'x.yaml: no such file'),
+        (PermissionError(13, 'Permission denied', 'x'), 1, 'x: Permission denied'),
         (KeyError('road'), 1, "no entry 'road'"),
         (KeyboardInterrupt(), 130, 'interrupted'),
     ],

@@ -45,6 +45,7 @@ from training.evaluation.arguments import (
 from training.evaluation.scores import ConfusionMatrix
 from training.image_files import list_images, read_image
 from training.progress import Display, displayed
+from training.whole_files import check_writable
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -71,6 +72,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure, print the table, write figure and files."""
+    check_writable(args.output, folder=True)
     settings, model = inference_settings(args), load_model(args.checkpoint)
     if args.image_scale is not None:
         model.architecture = dataclasses.replace(model.architecture, image_scale=args.image_scale)

@@ -27,6 +27,7 @@ from training.benchmark.inference_specs import (
 )
 from training.benchmark.inference_turns import Case, add_condition_arguments, conditions, measure
 from training.benchmark.report import WIDTH, write_figures
+from training.whole_files import check_writable
 
 LARGE = ('2048x1024', '1920x1080')
 TABLE = (('mit_b5', LARGE), ('mit_b0', ('1280x720',)), ('mit_b1', ('1280x720',)))
@@ -63,6 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Measure, print a table per network and size, write the figures."""
     parse_share(args.windows)
+    check_writable(args.json)
     given, cases = conditions(args), parse_cases(args)
     console, done = Console(highlight=False, width=WIDTH), []
     for case in cases:

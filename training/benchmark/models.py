@@ -20,6 +20,7 @@ from training.benchmark.inference_report import Measured, figures
 from training.benchmark.inference_specs import FAST, Network, parse_share, parse_spec
 from training.benchmark.inference_turns import Case, add_condition_arguments, conditions, measure
 from training.benchmark.report import WIDTH, markdown_table, plain_figure, write_csv, write_figures
+from training.whole_files import check_writable
 
 PRESETS = (
     *(f'mit_b{number}' for number in range(6)),
@@ -91,6 +92,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Measure one network after the other, print the table, write the files."""
     parse_share(args.windows)
+    for file in (args.csv, args.json):
+        check_writable(file)
     names = (f'exact,precision={args.precision}', f'anytime,precision={args.precision}')
     texts = (names[0], f'{names[1]},budget={args.windows}')
     specs = [parse_spec(text, args.device) for text in texts]

@@ -26,6 +26,7 @@ from training.benchmark.report import write_figures
 from training.benchmark.training_contenders import training_contender
 from training.data.settings import SourceSettings, TargetSettings
 from training.settings.run import LoopSettings, ModelSettings, TrainSettings
+from training.whole_files import check_writable
 
 WARM_UP = 1
 """Steps of each contender that are not counted."""
@@ -77,6 +78,7 @@ def run(args: Namespace) -> int:
     for name in ('context', 'detail', 'batch', 'channels', 'steps', 'threads'):
         if getattr(args, name) < 1:
             raise ValueError(f'--{name} {getattr(args, name)} must be at least 1')
+    check_writable(args.json)
     console = Console(highlight=False)
     ours = bench_settings(args)
     plain = bench_settings(args, plain=True)

@@ -34,7 +34,7 @@ from training.comparison.runs import (
     setting_differences,
     short_names,
 )
-from training.whole_files import write_text
+from training.whole_files import check_writable, write_text
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -61,6 +61,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the tables; write what is asked for."""
+    check_writable(args.csv)
+    check_writable(args.output, folder=True)
     experiments = group([read(path) for path in args.runs], args.ignore)
     console = Console(highlight=False)
     console.print(score_table(experiments, args.at))

@@ -24,6 +24,7 @@ from training.deployment.domain import IMAGES, remember_domain, spread
 from training.deployment.predict_files import find_inputs
 from training.image_files import read_image
 from training.progress import Display, displayed
+from training.whole_files import check_writable
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -47,6 +48,8 @@ def run(args: Namespace) -> int:
         raise ValueError(f'--frames {args.frames} is negative; 0 takes all images')
     if args.output and not args.store:
         raise ValueError('--output is where --store writes; give both')
+    if args.store:
+        check_writable(args.output or args.checkpoint)
     folders = {name: _choose(name, args.frames) for name in args.images}
     with displayed() as display:
         if args.store:

@@ -31,7 +31,7 @@ from hrda_core.onnx_engine import CPU_PROVIDER, OnnxFile
 from training.benchmark.pictures import made_up_image
 from training.deployment.onnx_files import compare, write_network
 from training.versions import package_version
-from training.whole_files import whole_folder
+from training.whole_files import check_writable, whole_folder
 
 PACKAGES = ('hrda_ros', 'torch', 'timm', 'onnx', 'onnxruntime')
 
@@ -123,7 +123,6 @@ def _check_packages() -> None:
 
 def _check_target(target: Path) -> None:
     """ValueError where something else than an earlier export would be replaced."""
-    if target.exists() and not target.is_dir():
-        raise ValueError(f'{target} is a file; name a folder with -o')
-    if target.exists() and any(target.iterdir()) and not (target / MANIFEST).is_file():
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
         raise ValueError(f'{target} holds other files, which stay; name a new folder with -o')
+    check_writable(target, folder=True)

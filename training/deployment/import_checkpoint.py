@@ -33,7 +33,9 @@ def run(args: Namespace) -> int:
     """Convert the file and print what became of its tensors."""
     from hrda_core.classes import resolve_classes
     from hrda_core.published import import_published
+    from training.whole_files import check_writable
 
+    check_writable(args.output)
     report = import_published(
         args.checkpoint,
         args.output,

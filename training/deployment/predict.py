@@ -24,6 +24,7 @@ from training.deployment.arguments import add_inference_arguments, inference_set
 from training.deployment.predict_files import InputFile, check_output, find_inputs, write_pictures
 from training.progress import Display, displayed
 from training.video import DEFAULT_RATE_HZ, VideoReader, VideoWriter, check_video_name
+from training.whole_files import check_writable
 
 SOME_UNREADABLE = 3
 """Exit code when images or parts of videos were left out, as of `hrda extract`."""
@@ -99,6 +100,7 @@ def run(args: Namespace) -> int:
     """Label every image and video."""
     folder, files = Path(args.output), find_inputs(args.inputs)
     check_output(args.inputs, folder)
+    check_writable(folder, folder=True)
     if not 0 <= args.alpha <= 1:
         raise ValueError(f'--alpha {args.alpha} is outside 0..1')
     images = [file for file in files if not file.is_video]
@@ -127,6 +129,7 @@ def _films(
     films = {video: folder / 'overlay' / f'{video.name}.mp4' for video in videos}
     if name is not None:
         check_video_name(Path(name))
+        check_writable(name)
         if len(videos) > 1 or (videos and images):
             raise ValueError('--video makes one video: of images, or of a single video')
         films = dict.fromkeys(videos, Path(name))

@@ -30,6 +30,7 @@ from training.deployment.arguments import add_inference_arguments, inference_set
 from training.deployment.predict_files import find_inputs
 from training.deployment.window_tuning import Curve, Trial, measure
 from training.progress import Display, displayed
+from training.whole_files import check_writable
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -57,7 +58,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Measure every window size, show what it gives, and keep the cheapest."""
     limit, paths = parse_share(args.max_flips), _choose(args.images, args.frames)
-    model = load_model(args.checkpoint)
+    model, output = load_model(args.checkpoint), args.output or args.checkpoint
+    check_writable(output)
     settings = replace(inference_settings(args), mode='anytime')
     sizes = _sizes(args.sizes, settings, model)
     curves = {}
@@ -76,7 +78,6 @@ def run(args: Namespace) -> int:
         settings.window_score,
         limit,
     )
-    output = args.output or args.checkpoint
     add_metadata(args.checkpoint, {METADATA_KEY: tuned.to_json()}, output)
     console.print(f'{output} now holds threshold {tuned.threshold:.4g} for windows of {best} px')
     return 0

@@ -48,13 +48,15 @@ def run(args: Namespace) -> int:
     """Examine, print and write the report; 1 where an error was found, else 0."""
     from training.doctor.examination import examine
     from training.doctor.report import make_console, print_report, write_report
+    from training.whole_files import check_writable
 
     settings = absolute(train.settings_of(args))
+    folder = Path(args.report or f'{settings.output}.doctor')
+    check_writable(folder, folder=True)
     with displayed() as display:
         diagnosis = examine(settings, display, quick=args.quick, timed=not args.no_time)
     console = make_console()
     print_report(diagnosis, console)
-    folder = Path(args.report or f'{settings.output}.doctor')
     write_report(diagnosis, folder, console)
     print(f'report: {folder}')
     return 1 if diagnosis.findings.count('error') else 0

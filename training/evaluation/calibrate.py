@@ -21,6 +21,7 @@ from training.evaluation.arguments import add_data_arguments, open_frames, parse
 from training.evaluation.scores import ConfusionMatrix
 from training.evaluation.temperature import LEAST, MOST, LabelledPixels, fit_temperature
 from training.progress import Display, displayed
+from training.whole_files import check_writable
 
 NEAR_THE_END = 1.01
 
@@ -41,12 +42,12 @@ def run(args: Namespace) -> int:
     if args.pixels < 1:
         raise ValueError(f'--pixels {args.pixels}: expected at least 1')
     settings = parse_data_settings(args)
-    model = load_model(args.checkpoint)
+    model, output = load_model(args.checkpoint), args.output or args.checkpoint
+    check_writable(output)
     model.metadata.pop(METADATA_KEY, None)  # fitted anew, not on top of an earlier one
     segmenter = Segmenter(model, inference_settings(args))
     with displayed() as display:
         fitted = _fit(segmenter, settings, args.pixels, display)
-    output = args.output or args.checkpoint
     add_metadata(args.checkpoint, {METADATA_KEY: fitted.to_json()}, output)
     before, after = (f'{100 * e:.2f} %' for e in (fitted.error_before, fitted.error_after))
     print(

@@ -23,7 +23,7 @@ from training.evaluation.arguments import add_data_arguments, open_frames, parse
 from training.evaluation.calibration import Calibration
 from training.evaluation.scores import ConfusionMatrix, Scores
 from training.progress import Display, displayed
-from training.whole_files import write_text
+from training.whole_files import check_writable, write_text
 
 LabelledImage = tuple[Uint8Array, Uint8Array]
 
@@ -173,6 +173,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Score, print the table, write the JSON."""
     settings = parse_data_settings(args)
+    check_writable(args.json)
+    check_writable(args.plots, folder=True)
     segmenter = Segmenter.from_checkpoint(args.checkpoint, inference_settings(args))
     if args.parts and not segmenter.model.architecture.multi_resolution:
         raise ValueError(f'--parts: {args.checkpoint} has one resolution only')

@@ -17,7 +17,7 @@ import yaml
 
 from hrda_core.classes import Uint8Array
 from training.versions import versions
-from training.whole_files import write_picture, write_text
+from training.whole_files import check_writable, write_picture, write_text
 
 
 class RunFolder:
@@ -83,7 +83,7 @@ class RunFolder:
             overwrite: whether a run may be in it, which `remove` will delete.
 
         Raises:
-            ValueError: it holds a run already, or other files.
+            ValueError: it holds a run already, or other files, or cannot be written to.
         """
         if self.is_run():
             if overwrite:
@@ -97,6 +97,7 @@ class RunFolder:
             raise ValueError(
                 f'{self.path} exists, is not empty and is no run folder; choose another --output'
             )
+        check_writable(self.path, folder=True)
 
     def _is_empty(self) -> bool:
         # A run killed at its start leaves these, and nothing of worth.
