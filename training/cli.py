@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
+from training.complaints import sentence
+
 COMMANDS = {
     'extract': ('training.extraction.command', 'take images out of ROS bags, to train on'),
     'make-bag': (
@@ -81,7 +83,8 @@ class CommandParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: D102
         text = ' '.join(message.split()).removeprefix('Parser key "config": ')
-        raise ValueError(text) from ex
+        # Groups of settings have parsers of their own, whose complaints the outer one quotes.
+        raise ValueError(sentence(text, self) if self.exit_on_error else text) from ex
 
     def format_help(self) -> str:  # noqa: D102
         text = str(super().format_help())

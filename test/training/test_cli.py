@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,57 @@ def test_import_command_reports_a_file_that_is_none(
     assert code == 1
     assert 'x.pth' in capsys.readouterr().err
     assert not (tmp_path / 'y.safetensors').exists()
+
+
+CONFIG = Path(__file__).parents[2] / 'config' / 'train' / 'robot.yaml'
+
+
+@pytest.mark.parametrize(
+    ('command', 'sentence'),
+    [
+        ('eval x --limit=a', "--limit is 'a', expected a whole number"),
+        ('eval x --mode', '--mode needs a value'),
+        ('eval x --mode=exct', "--mode is 'exct', expected exact or anytime; did you mean exact?"),
+        ('eval x --kind=camvit', "--kind is 'camvit', expected folder, .*; did you mean camvid?"),
+        ('eval x y', 'there is an argument too many: y'),
+        ('predict a', 'what is missing: --output, --checkpoint'),
+        (
+            'predict a -o b --checkpoint c --modes=exact',
+            'no argument --modes; did you mean --mode',
+        ),
+        ('predict a -o b --checkpoint c --threshold=x', "'x', expected a number or null"),
+        ('import x --no_strict', 'no argument --no_strict; did you mean --no-strict'),
+        ('bench', 'say what: train, inference, models'),
+        ('bench models --heads x', "--heads is 'x', expected daformer, daformer_fast or"),
+        ('bench anytime c --sizes a b', "--sizes is 'a', expected a whole number"),
+        ('bench inference --contenders exact,budget=x', "--budget is 'x', expected a whole"),
+        (
+            f'train {CONFIG} --loop.devices=two',
+            "loop.devices is 'two', expected a whole number or",
+        ),
+        (f'train {CONFIG} --optimiser.betas=3', 'expected a list of 2 values like'),
+        (f'train {CONFIG} --method=self_trainig', 'did you mean self_training'),
+        (f'train {CONFIG} --model=3', "model is '3', expected a group of settings"),
+        (f'train {CONFIG} --target.size=[1]', r"target.size is '\[1\]', expected a list of 2"),
+        (f'train {CONFIG} --target.kind=foldr', "target.kind is 'foldr'.*did you mean folder"),
+        (f'train {CONFIG} --validation.merge=3', 'validation.merge is .3., expected names and'),
+        (f'train {CONFIG} --extra_sources=[3]', "extra_sources is '3', expected a list, each a"),
+    ],
+)
+def test_wrong_arguments_are_told_in_the_words_of_the_command_line(
+    command: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command.split()) == 1
+    error = capsys.readouterr().err
+    assert re.search(sentence, error), error
+    assert error.count('\n') == 1
+    assert not re.search(r'<class|typing|Union|Parser key|NestedArg', error)
+
+
+def test_wrong_values_in_a_settings_file_are_told_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text('target: {root: x, size: big}\nsource: null\n')
+    assert cli.main(['train', str(file)]) == 1
+    assert "target.size is 'big', expected a list of 2 values" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from training.deployment.arguments import add_inference_arguments, inference_set
 
 
 def parse(*flags: str):
-    parser = CommandParser(exit_on_error=False)
+    parser = CommandParser()
     add_inference_arguments(parser)
     return inference_settings(parser.parse_args(list(flags)))
 

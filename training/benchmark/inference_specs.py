@@ -117,7 +117,7 @@ def parse_spec(text: str, device: str) -> Spec:
             values[name] = yaml.safe_load(value)
     if values.get('precision') == FAST:
         values['precision'] = fastest_precision(device)
-    parser = CommandParser(prog=f'contender {text}', exit_on_error=False)
+    parser = CommandParser(prog=f'contender {text}')
     parser.add_class_arguments(InferenceSettings)
     try:
         parsed = parser.parse_object(values)
