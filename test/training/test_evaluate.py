@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ from training.data.settings import ValidationSettings
 from training.data.validation_frames import ValidationFrames
 from training.evaluation.arguments import open_frames, parse_merge
 from training.evaluation.calibration import Calibration
+from training.evaluation.effort import Effort
 from training.evaluation.scores import ConfusionMatrix
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
@@ -179,6 +181,22 @@ def test_eval_scores_context_and_detail_beside_the_fused_result(
     assert set(stored[1]['parts']) == {'context', 'detail'}
     assert stored[1]['parts']['context'] != stored[1]['parts']['detail']
     assert 'fused' in capsys.readouterr().out
+
+
+def test_eval_in_mode_anytime_tells_windows_and_time(
+    example: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'scores.json'
+    assert main(['eval', *example, '--mode=anytime', '--budget=1', '--json', str(out)]) == 0
+    shown = re.search(r'1 of (\d+) windows computed per image .*ms per', capsys.readouterr().out)
+    effort = json.loads(out.read_text())['effort']
+    assert shown and effort['windows_planned'] == int(shown[1])
+    assert effort['windows_computed'] == 1 and effort['median_ms'] > 0
+
+
+def test_effort_without_images_is_unknown() -> None:
+    assert set(Effort().to_dict().values()) == {None}
+    assert Effort().summary(chosen=True) == 'no image was segmented'
 
 
 def test_eval_draws_confusion_and_reliability(example: list[str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from training.data.validation_frames import ValidationFrames
 from training.deployment.arguments import add_inference_arguments, inference_settings
 from training.evaluation.arguments import add_data_arguments, open_frames, parse_data_settings
 from training.evaluation.calibration import Calibration
+from training.evaluation.effort import Effort
 from training.evaluation.scores import ConfusionMatrix, Scores
 from training.progress import Display, displayed
 from training.whole_files import check_writable, write_text
@@ -39,6 +40,7 @@ class Tally:
     Attributes:
         fused: counts of the network's result.
         calibration: how far its confidence holds.
+        effort: windows and time that it took.
         parts: counts of 'context' and 'detail'; empty unless asked for.
     """
 
@@ -52,6 +54,7 @@ class Tally:
     ) -> None:
         self.fused = ConfusionMatrix(classes, merge, score)
         self.calibration = Calibration()
+        self.effort = Effort()
         names = ('context', 'detail') if parts else ()
         self.parts = {name: ConfusionMatrix(classes, merge, score) for name in names}
 
@@ -64,6 +67,7 @@ class Tally:
             self.parts['detail'].add(explanation.detail, labels)
         else:
             found = segmenter.segment(image)
+        self.effort.add(found)
         self.fused.add(found.labels, labels)
         merge = self.fused.merge
         self.calibration.add(found.confidence, merge(found.labels), merge(labels))
@@ -183,7 +187,7 @@ def run(args: Namespace) -> int:
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         tally_frames(tally, segmenter, frames, display)
-    _print(tally, segmenter.temperature)
+    _print(tally, segmenter.temperature, chosen=segmenter.settings.mode == 'anytime')
     if args.json:
         _write_json(tally, args.checkpoint, segmenter.temperature, Path(args.json))
     if args.plots:
@@ -191,12 +195,13 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _print(tally: Tally, temperature: float) -> None:
+def _print(tally: Tally, temperature: float, *, chosen: bool) -> None:
     console, scores = Console(highlight=False), tally.fused.scores()
     console.print(score_table(scores))
     how = f'temperature {temperature:.3f}' if temperature != 1 else 'not calibrated'
     error = _percent(tally.calibration.error())
     console.print(f'expected calibration error {error} % ({how})')
+    console.print(tally.effort.summary(chosen=chosen))
     if tally.parts:
         parts = {name: matrix.scores() for name, matrix in tally.parts.items()}
         console.print(parts_table({**parts, 'fused': scores}))
@@ -209,6 +214,7 @@ def _write_json(tally: Tally, checkpoint: str, temperature: float, path: Path) -
         'temperature': temperature,
         'calibration': tally.calibration.to_dict(),
         'confusion': tally.fused.to_dict(),
+        'effort': tally.effort.to_dict(),
     }
     if tally.parts:
         values['parts'] = {name: m.scores().to_dict() for name, m in tally.parts.items()}

@@ -1,0 +1,57 @@
+"""What segmenting images took: detail windows and time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from statistics import fmean, median
+
+from hrda_core.results import Segmentation
+from training.evaluation.scores import plain_number
+
+
+@dataclass
+class Effort:
+    """Windows and time of every image.
+
+    Attributes:
+        computed: detail windows that went through the network.
+        planned: detail windows that there are.
+        milliseconds: time of segmenting [ms].
+    """
+
+    computed: list[int] = field(default_factory=list)
+    planned: list[int] = field(default_factory=list)
+    milliseconds: list[float] = field(default_factory=list)
+
+    def add(self, found: Segmentation) -> None:
+        """Count an image."""
+        self.computed.append(found.windows_computed)
+        self.planned.append(found.windows_planned)
+        self.milliseconds.append(found.milliseconds)
+
+    def summary(self, *, chosen: bool) -> str:
+        """The time of an image, and its windows where they were chosen among all, in words."""
+        if not self.milliseconds:
+            return 'no image was segmented'
+        time = f'{median(self.milliseconds):.1f} ms per image (median)'
+        if not chosen:
+            return time
+        share = sum(self.computed) / max(sum(self.planned), 1)
+        windows = f'{fmean(self.computed):.3g} of {fmean(self.planned):.3g} windows'
+        return f'{windows} computed per image ({share:.0%}), {time}'
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain values for JSON; None where there was no image.
+
+        In mode exact the planned windows are those of the published plan, repeated ones counted.
+        """
+        values = {
+            'windows_computed': (fmean, self.computed),
+            'windows_planned': (fmean, self.planned),
+            'median_ms': (median, self.milliseconds),
+        }
+        return {
+            name: plain_number(float(mean(items)) if items else math.nan)
+            for name, (mean, items) in values.items()
+        }
