@@ -178,6 +178,8 @@ class ImageInput:
         )
 
     def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        if self._mode == 'auto':  # the next poll asks for what is offered
+            return
         self._node.get_logger().error(
             f'{self.topic}: a publisher offers a quality of service that does not match '
             f'(policy {event.last_policy_kind}); set the parameter reliability to auto'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import Field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -93,6 +94,20 @@ class NodeParameters(Generic[Kind]):
                 except ValueError as error:
                     return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+
+@contextmanager
+def values_explained() -> Iterator[None]:
+    """Within, a node may be made: StartError where rclpy has no type for a parameter's value."""
+    try:
+        yield
+    except ValueError as error:
+        if 'PARAMETER_NOT_SET' not in str(error):
+            raise
+        raise StartError(
+            'a parameter is an empty list, which has no type in ROS 2: leave it out, or write '
+            "[''] (cameras: [''] is one camera)"
+        ) from error
 
 
 def _withdraw(node: Node, name: str) -> Any:

@@ -12,6 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from hrda_ros.parameters import values_explained
 from hrda_ros.process import own_arguments, quiet_signals
 
 SIGNAL_POLL_S = 0.1
@@ -45,7 +46,8 @@ def run_node(
         formatter_class=RawDescriptionHelpFormatter,
     ).parse_args(own_arguments())
     with ros_running(), suppress(KeyboardInterrupt):
-        node = make_node()
+        with values_explained():
+            node = make_node()
         try:
             spin(node)
         finally:

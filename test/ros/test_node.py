@@ -209,13 +209,16 @@ def test_auto_reliability_follows_the_camera(
     assert labels[0].header == make_image(picture).header
 
 
-def test_auto_reliability_changes_with_the_camera(graph: Any) -> None:
+def test_auto_reliability_changes_with_the_camera_and_complains_of_nothing(
+    graph: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     node = graph.start_node()
     reliable = graph.camera('reliable')
     graph.spin_until(lambda: node.cameras[0].input.policy == ReliabilityPolicy.RELIABLE)
     graph.peer.destroy_publisher(reliable)
     graph.camera('best_effort')
     graph.spin_until(lambda: node.cameras[0].input.policy == ReliabilityPolicy.BEST_EFFORT)
+    assert 'set the parameter reliability to auto' not in capfd.readouterr().err
 
 
 def test_silence_names_the_publishers_and_what_they_offer(graph: Any) -> None:

@@ -22,6 +22,7 @@ from sensor_msgs.msg import Image
 ROOT = Path(__file__).resolve().parents[2]
 SEGMENT = ROOT / 'scripts' / 'segment'
 TINY = Path(__file__).with_name('tiny_segmenter.py')
+SHARED = Path('/dev/shm')
 Start = Callable[..., 'subprocess.Popen[str]']
 
 
@@ -66,6 +67,26 @@ def test_a_signal_under_load_ends_the_node_cleanly(
     assert 'ERROR' not in output
 
 
+def test_a_clean_end_leaves_no_shared_memory(
+    graph: Any, start_process: Start, make_image: Callable[..., Image], picture: Any
+) -> None:
+    before = {path.name for path in SHARED.iterdir()}
+    process = start_process(TINY)
+    camera = graph.camera()
+    labels = graph.listen('segmentation/label')
+    while not labels:
+        camera.publish(make_image(picture))
+        graph.spin_for(0.1)
+    mapped = Path(f'/proc/{process.pid}/maps').read_text()
+    segments = set(re.findall(rf'{SHARED}/(fastrtps_[0-9a-f]{{16}})', mapped)) - before
+    if not segments:
+        pytest.skip('this middleware maps no file of /dev/shm')
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+    left = {path.name.removesuffix('_el') for path in SHARED.iterdir()}
+    assert not segments & left
+
+
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
@@ -73,6 +94,7 @@ def test_a_signal_under_load_ends_the_node_cleanly(
         (['-p', 'checkpoint:=/no/such.safetensors'], r'/no/such.safetensors'),
         (['-p', 'overlay_alpha:=2.0'], r'overlay_alpha must lie in 0..1, not 2'),
         (['--params-file', '/no/such.yaml'], r'/no/such.yaml'),
+        (['-p', 'cameras:=[]'], r"a parameter is an empty list.*or write \[''\]"),
     ],
 )
 def test_a_start_that_cannot_go_on_says_why_in_one_line(
