@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -132,13 +132,24 @@ def _scan_end(data: bytes, position: int) -> int:
     """Return where the first marker after the entropy-coded data at `position` starts."""
     for start in range(position, len(data) - 1, _BLOCK):
         block = np.frombuffer(data, np.uint8, min(_BLOCK + 1, len(data) - start), start)
-        places = np.flatnonzero(block[:-1] == 0xFF)
-        after = block[places + 1]
-        # 0 stands for a 0xff among the data, the others restart the decoder.
-        ends = places[(after != 0) & ((after < 0xD0) | (after > 0xD7))]
+        # 0 stands for a 0xff among the data. The first marker is mostly the one that is sought:
+        # to find it costs half of what it costs to list all places.
+        markers = (block[:-1] == 0xFF) & (block[1:] != 0)
+        first = int(markers.argmax())
+        if not markers[first]:
+            continue
+        if _ends_scan(block[first + 1]):
+            return start + first
+        places = np.flatnonzero(markers)
+        ends = places[_ends_scan(block[places + 1])]
         if ends.size:
             return start + int(ends[0])
     raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
+
+
+def _ends_scan(after: Any) -> Any:
+    """Which bytes behind a 0xff are not those that restart the decoder; elementwise."""
+    return (after < 0xD0) | (after > 0xD7)
 
 
 def _inspect_png(data: bytes) -> ImageHeader:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from training.bags.raw_message import BagDamageError
 
+_WINDOW_BYTES = 256
+"""Read at once, as the heads of a record and of the message in it follow one another."""
+
 
 class RecordFile:
     """A file that begins with a magic text and goes on with records.
@@ -28,6 +31,7 @@ class RecordFile:
         self.path = path
         self.damage: list[str] = []
         self._file = path.open('rb')
+        self._window, self._window_start = b'', 0
         self._size = os.fstat(self._file.fileno()).st_size
         if self._read(0, len(magic)) != magic:
             self.close()
@@ -40,7 +44,14 @@ class RecordFile:
         self._file.close()
 
     def _read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._file.fileno(), size, offset)
+        if size > _WINDOW_BYTES:
+            return os.pread(self._file.fileno(), size, offset)
+        place = offset - self._window_start
+        if place < 0 or place + size > len(self._window):
+            place = 0
+            self._window_start = offset
+            self._window = os.pread(self._file.fileno(), _WINDOW_BYTES, offset)
+        return self._window[place : place + size]
 
     def _cut_off(self, record_end: int) -> BagDamageError:
         missing = (record_end - self._size) / 1e6

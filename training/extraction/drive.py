@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ class _Run:
     def _look(self, message: RawMessage, record: FrameRecord, time_ns: int) -> str:
         try:
             frame = Frame(message)
-            record = replace(record, frame_id=frame.frame_id, encoding=frame.encoding)
+            record = record._replace(frame_id=frame.frame_id, encoding=frame.encoding)
             figures: FrameFigures | None = None
             if self._choice.looks_at_pixels:
                 figures = frame.figures
@@ -188,8 +188,7 @@ class _Run:
 
     def _judged(self, record: FrameRecord, figures: FrameFigures) -> FrameRecord:
         reason, change = self._chooser.refuse_by_pixels(figures)
-        return replace(
-            record,
+        return record._replace(
             brightness=round(figures.brightness, 2),
             white=round(figures.white, 4),
             sharpness=round(figures.sharpness, 2),
@@ -199,7 +198,7 @@ class _Run:
         )
 
     def _note_damage(self, record: FrameRecord, detail: str) -> None:
-        self._output.refuse(replace(record, reason=DAMAGED, detail=detail))
+        self._output.refuse(record._replace(reason=DAMAGED, detail=detail))
         if len(self.outcome.damage) < _MOST_SENTENCES:
             where = f'{self._part.bag}: frame at {record.record_ns} ns'
             self.outcome.damage.append(f'{where}: {detail}')

@@ -76,14 +76,15 @@ class FrameWriter:
         Raises:
             OSError: the folder cannot be written to.
         """
-        known = {
-            'height': staged.picture.height,
-            'width': staged.picture.width,
-            'sha1': staged.sha1,
-            'file': self._place(staged, record.stamp_ns or record.record_ns),
-            'kept': True,
-        }
-        self._manifest.append(FrameRecord(**{**vars(record), **known}))
+        self._manifest.append(
+            record._replace(
+                height=staged.picture.height,
+                width=staged.picture.width,
+                sha1=staged.sha1,
+                file=self._place(staged, record.stamp_ns or record.record_ns),
+                kept=True,
+            )
+        )
 
     def _place(self, staged: StagedFrame, time_ns: int) -> str:
         """Rename the file to the first name that is free, and give that."""

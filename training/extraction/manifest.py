@@ -13,9 +13,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from training.whole_files import write_text
 
@@ -25,10 +24,10 @@ DAMAGED = 'damaged'
 """Reason of frames that could not be read or decoded."""
 _PATIENCE_S = 2.0
 """A process that was just killed may hold its lock for a moment longer."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
-@dataclass(frozen=True)
-class FrameRecord:
+class FrameRecord(NamedTuple):
     """What became of one frame.
 
     Args:
@@ -122,8 +121,9 @@ class Manifest:
 
     def append(self, record: FrameRecord) -> None:
         """Write a line; with one of a kept frame all lines so far are in the file."""
-        values = {name: value for name, value in vars(record).items() if value is not None}
-        self._file.write(json.dumps(values, ensure_ascii=False).encode() + b'\n')
+        pairs = zip(FrameRecord._fields, record, strict=True)
+        line = _ENCODER.encode({name: value for name, value in pairs if value is not None})
+        self._file.write(f'{line}\n'.encode())
         if record.kept:
             self._file.flush()
             self._files.add(record.file)
@@ -212,7 +212,7 @@ def _mended(path: Path) -> Iterator[FrameRecord]:
 
 
 def _parse(path: Path, number: int, line: bytes) -> FrameRecord:
-    names = {field.name for field in fields(FrameRecord)}
+    names = FrameRecord._fields
     try:
         values = {name: value for name, value in json.loads(line).items() if name in names}
         return FrameRecord(**values)
