@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import socket
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def run(args: Namespace) -> int:
         raise ValueError(f'--port {args.port} is outside 0..65535')
     if args.width < 16:
         raise ValueError(f'--width {args.width} is below 16 px')
+    check_port(args.host, args.port)
     with displayed() as display:
         recording = open_recording(Path(args.input), args.topic, args.rate, display)
         segmenter = Segmenter.from_checkpoint(args.checkpoint, inference_settings(args))
@@ -79,6 +81,20 @@ def run(args: Namespace) -> int:
     server.player = Player(recording, segmenter, server.show, server.tell)
     asyncio.run(_serve(server, args.host, args.port, args.open))
     return 0
+
+
+def check_port(host: str, port: int) -> None:
+    """Try to listen, before anything is loaded.
+
+    Raises:
+        ValueError: the port is taken, or the host is none of this machine.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in found:
+            socket.create_server(address, family=family).close()
+    except OSError as error:
+        raise ValueError(_why_not(error, host, port)) from error
 
 
 def _size(recording: Recording) -> tuple[int, int]:
@@ -112,9 +128,10 @@ def greeting(recording: Recording, segmenter: Segmenter, checkpoint: str) -> dic
 
 
 async def _serve(server: ViewServer, host: str, port: int, browse: bool) -> None:
-    """Serve until SIGTERM; SIGINT ends it as a KeyboardInterrupt."""
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    """Serve until SIGTERM or SIGINT; a second SIGINT does not wait for the last frame."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     runner = web.AppRunner(server.application(), access_log=None)
     await runner.setup()
     try:
@@ -124,6 +141,7 @@ async def _serve(server: ViewServer, host: str, port: int, browse: bool) -> None
             webbrowser.open(url)
         await stop.wait()
     finally:
+        loop.remove_signal_handler(signal.SIGINT)
         await runner.cleanup()
 
 
