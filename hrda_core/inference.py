@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hrda_core.runtime import PRECISIONS
-from hrda_core.selection import SCORES
+from hrda_core.selection import SCORES, ScoreName
 
 BACKENDS = ('torch', 'onnx', 'tensorrt')
 MODES = ('exact', 'anytime')
 CONTEXTS = ('whole', 'fewest')
-SMALLEST_WINDOW = 64
+SMALLEST_WINDOW, LARGEST_WINDOW = 64, 8192
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class InferenceSettings:
         window_size: about the side of a detail window [px of the scaled image]; 0 takes what
             `hrda tune-windows` wrote, or the trained size.
         window_overlap: how far neighbouring windows overlap [px of the scaled image].
-        window_score: how windows are ranked, one of `hrda_core.selection.SCORES`.
+        window_score: how windows are ranked: by attention_uncertainty (attention where the
+            context is unsure), attention alone, entropy of the context, margin (attention where
+            its two best classes are close) or boundary (attention on its borders).
         class_weights: class name -> weight of its pixels in the score; 1 for those not named.
         ageing: how fast the score of a window that is left out grows from frame to frame:
             its score is multiplied by (1 + ageing * frames).
@@ -59,7 +61,7 @@ class InferenceSettings:
     context: Literal['whole', 'fewest'] = 'whole'
     window_size: int = 0
     window_overlap: int = 0
-    window_score: str = 'attention_uncertainty'
+    window_score: ScoreName = 'attention_uncertainty'
     class_weights: Mapping[str, float] = field(default_factory=dict)
     ageing: float = 0.0
     window_batch: int = 0
@@ -80,6 +82,11 @@ class InferenceSettings:
             raise ValueError(
                 f'window_size {self.window_size} must be a multiple of 16, at least '
                 f'{SMALLEST_WINDOW}, or 0 for the trained size'
+            )
+        if self.window_size > LARGEST_WINDOW:
+            raise ValueError(
+                f'window_size {self.window_size} is larger than any image that can be segmented, '
+                f'{LARGEST_WINDOW} px a side'
             )
         if self.window_overlap < 0 or self.window_overlap % 8:
             raise ValueError(f'window_overlap {self.window_overlap} must be a multiple of 8')

@@ -9,12 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from hrda_core.classes import ClassSet
 from hrda_core.windows import Box
+
+ScoreName = Literal['attention_uncertainty', 'attention', 'entropy', 'margin', 'boundary']
+"""Keys of `SCORES`, for parsers of settings."""
 
 
 def attention_uncertainty(probability: Tensor, attention: Tensor, weights: Tensor) -> Tensor:

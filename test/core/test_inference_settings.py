@@ -1,10 +1,13 @@
-"""How a network is run, as it is written: weights of classes."""
+"""How a network is run, as it is written: weights of classes, windows and their scores."""
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from hrda_core.inference import parse_class_weights
+from hrda_core.inference import InferenceSettings, parse_class_weights
+from hrda_core.selection import SCORES, ScoreName
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,12 @@ def test_no_class_weights_are_none(text: str) -> None:
 def test_what_is_no_weight_is_named(text: str) -> None:
     with pytest.raises(ValueError, match='is not NAME=NUMBER'):
         parse_class_weights(text)
+
+
+def test_every_score_can_be_named() -> None:
+    assert get_args(ScoreName) == tuple(SCORES)
+
+
+def test_windows_larger_than_any_image_are_refused() -> None:
+    with pytest.raises(ValueError, match='window_size 16384 is larger than any image'):
+        InferenceSettings(window_size=16384)

@@ -18,6 +18,7 @@ from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
+from training.benchmark.anytime_curves import SHARES, distinct_shares
 from training.benchmark.anytime_replay import BEST, ORDERS, RANDOM, Replay
 from training.benchmark.pictures import made_up_image
 from training.cli import main
@@ -127,3 +128,16 @@ def test_images_of_two_sizes_are_refused(
     checkpoint = write_checkpoint(tmp_path / 'tiny.safetensors')
     assert main(['bench', 'anytime', str(checkpoint), f'--images={tmp_path}', '--device=cpu']) == 1
     assert 'must be of one size' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('windows', 'counts'), [(1, [0, 1]), (4, [0, 1, 2, 3, 4]), (8, [0, 1, 2, 3, 4, 6, 8])]
+)
+def test_few_windows_have_no_share_twice(windows: int, counts: list[int]) -> None:
+    shares = distinct_shares(SHARES, windows)
+    assert [round(share * windows) for share in shares] == counts
+    assert all(share in SHARES for share in shares)
+
+
+def test_of_shares_alike_the_exact_one_is_kept() -> None:
+    assert distinct_shares((0.0, 0.125, 0.375, 0.5, 1.0), 4) == [0.0, 0.5, 1.0]

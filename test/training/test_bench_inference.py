@@ -90,9 +90,15 @@ def test_a_tuned_network_chooses_by_its_own_threshold() -> None:
     assert 'budget' not in default_specs('30%', 'cpu', tuned=True)[-1]
 
 
-@pytest.mark.parametrize('text', ['2048', '2048x', '8x8', '-5x20'])
-def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match='no size'):
+@pytest.mark.parametrize(
+    ('text', 'reason'),
+    [
+        *((text, 'is no size; expected width x height') for text in ('2048', '2048x', '-5x20')),
+        *((text, 'is outside 16..8192 px a side') for text in ('8x8', '2048x9000')),
+    ],
+)
+def test_a_size_that_is_none_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f'--size .*{reason}'):
         parse_wxh(text)
 
 

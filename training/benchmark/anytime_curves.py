@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
@@ -121,6 +122,16 @@ def plan_name(window_size: int, overlap: int) -> str:
     return f'windows of {window_size} px' + (f', overlap {overlap} px' if overlap else '')
 
 
+def distinct_shares(shares: Sequence[float], windows: int) -> list[float]:
+    """Of shares that come to the same number of windows, the one that comes nearest to it."""
+    nearest: dict[int, float] = {}
+    for share in shares:
+        count = round(share * windows)
+        other = nearest.get(count, math.inf)
+        nearest[count] = min(other, share, key=lambda s: abs(s * windows - count))
+    return list(nearest.values())
+
+
 class PlanCurves:
     """Measures all policies on one plan.
 
@@ -143,7 +154,7 @@ class PlanCurves:
         """Replay every policy on every image, and take times."""
         height, width = frames[0].image.shape[:2]
         thresholds = self._thresholds(frames)
-        timed = {share: self._with_share(frames[0], share) for share in TIMED_SHARES}
+        timed = self._timed(frames[0])
         times = {share: segmenter.warm_up(height, width) for share, segmenter in timed.items()}
         late = self._with_deadlines(times[0.0], times[1.0], height, width)
         taken: dict[float, list[float]] = {share: [] for share in timed}
@@ -159,9 +170,14 @@ class PlanCurves:
         self._estimate({share: median(values) for share, values in taken.items()})
         return list(self._points.values())
 
-    def _with_share(self, frame: Frame, share: float) -> Segmenter:
+    def _timed(self, frame: Frame) -> dict[float, Segmenter]:
+        """Segmenters whose time is taken, by the share of the windows that they compute."""
         windows = len(self._segmenter.refinement(frame.image).plan.windows)
-        return Segmenter(self._model, replace(self._settings, budget=round(share * windows)))
+        budgets = dict.fromkeys(round(share * windows) for share in TIMED_SHARES)
+        return {
+            budget / windows: Segmenter(self._model, replace(self._settings, budget=budget))
+            for budget in budgets
+        }
 
     def _with_deadlines(
         self, none_ms: float, all_ms: float, height: int, width: int
@@ -187,7 +203,7 @@ class PlanCurves:
     def _replay(self, frame: Frame, replay: Replay, thresholds: Sequence[float]) -> None:
         for name in ORDERS:
             order = replay.order(name, self._generator)
-            for share in SHARES:
+            for share in distinct_shares(SHARES, replay.windows):
                 chosen = order[: round(share * replay.windows)]
                 self._add(frame, replay, self._policy(name, 'budget', share), chosen)
         scores = replay.scores(self._settings.window_score)

@@ -16,6 +16,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from hrda_core.preparation import check_size
 from hrda_core.tuning import TunedWindows
 from training.benchmark.inference_report import figures, inference_table, notes
 from training.benchmark.inference_specs import (
@@ -107,6 +108,11 @@ def parse_cases(args: Namespace) -> list[Case]:
 def parse_wxh(text: str) -> tuple[int, int]:
     """Read '2048x1024' as (width, height) [px]; ValueError for anything else."""
     match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if match is None or min(int(match[1]), int(match[2])) < 16:
-        raise ValueError(f'{text!r} is no size; expected width x height, such as 2048x1024')
-    return int(match[1]), int(match[2])
+    if match is None:
+        raise ValueError(f'--size {text!r} is no size; expected width x height, such as 2048x1024')
+    width, height = int(match[1]), int(match[2])
+    try:
+        check_size(height, width)
+    except ValueError as error:
+        raise ValueError(f'--size {text}: {error}') from error
+    return width, height
