@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hrda_core.image_headers import inspect_image
 
+T = TypeVar('T')
 Uint8Array = npt.NDArray[np.uint8]
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png')
 EXTRACTED = {'extraction.json': 'mask.png', 'splits.json': 'contact_sheet.jpg'}
@@ -72,6 +73,12 @@ def list_images(
         named = f' whose name ends in {suffix}' if suffix else ''
         raise ValueError(f'{folder} holds no image{named} ({", ".join(IMAGE_SUFFIXES)}); {remedy}')
     return sorted(found)
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """So many of some things, evenly spread; all of them if there are fewer."""
+    count = min(count, len(items))
+    return [items[number * len(items) // count] for number in range(count)]
 
 
 def exclude_images(

@@ -11,7 +11,6 @@ import yaml
 from hrda_core.checkpoints import load_model
 from hrda_core.domain_shift import DomainShift, FeatureDomain
 from training.cli import main
-from training.deployment.domain import spread
 from training.image_files import read_image
 
 
@@ -57,11 +56,6 @@ def test_output_leaves_the_checkpoint_as_it_is(folder, checkpoint, tmp_path):
 def test_impossible_wishes_are_one_sentence(folder, checkpoint, capsys, options, words):
     assert main(['domain-shift', str(checkpoint), str(folder), *options]) == 1
     assert words in capsys.readouterr().err
-
-
-def test_spread_takes_evenly():
-    assert spread(range(10), 5) == [0, 2, 4, 6, 8]
-    assert spread(range(3), 5) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(('frames', 'known'), [(24, True), (3, False)])

@@ -43,7 +43,7 @@ from training.evaluation.arguments import (
     parse_merge,
 )
 from training.evaluation.scores import ConfusionMatrix
-from training.image_files import list_images, read_image
+from training.image_files import list_images, read_image, spread
 from training.progress import Display, displayed
 from training.whole_files import check_writable
 
@@ -155,11 +155,12 @@ def open_data(args: Namespace, classes: ClassSet) -> Frames:
     Raises:
         ValueError: nothing is named, there is no image, or images differ in size.
     """
+    if args.limit is not None and args.limit < 1:
+        raise ValueError(f'--limit {args.limit}: expected at least 1')
     frames: Frames
     if args.images is not None and args.labels is None and args.root is None:
         files = list_images(Path(args.images), 'name a folder of images with --images')
-        count = min(args.limit or len(files), len(files))
-        frames = PlainFrames([files[i * len(files) // count] for i in range(count)])
+        frames = PlainFrames(spread(files, args.limit or len(files)))
     else:
         frames = LabelledFrames(open_frames(parse_data_settings(args), classes))
     first = frames[0]

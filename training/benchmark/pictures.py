@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from hrda_core.classes import Uint8Array
-from training.image_files import list_images, read_image
+from training.image_files import list_images, read_image, spread
 
 SHAPES = 60
 TEXTURES = 4
@@ -58,6 +58,5 @@ def images_to_measure(folder: str | None, count: int, size: tuple[int, int]) -> 
     if folder is None:
         return [made_up_image(seed, size) for seed in range(count)]
     files = list_images(Path(folder), 'name a folder of images with --images')
-    count = min(count, len(files))
-    taken = [read_image(files[i * len(files) // count]) for i in range(count)]
+    taken = [read_image(file) for file in spread(files, count)]
     return [np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)) for image in taken]

@@ -12,6 +12,7 @@ from hrda_core.classes import ClassSet
 from training.data.class_stats import Progress, class_statistics
 from training.data.frames import find_labelled
 from training.data.settings import ValidationSettings
+from training.image_files import spread
 
 Uint8Array = npt.NDArray[np.uint8]
 
@@ -39,12 +40,10 @@ class ValidationFrames:
 
     def __init__(self, settings: ValidationSettings, classes: ClassSet) -> None:
         self.frames = find_labelled(settings, classes, 'validation')
-        count = len(self.frames)
-        if settings.limit is not None:
-            if settings.limit < 1:
-                raise ValueError(f'validation.limit is {settings.limit}, expected at least 1')
-            count = min(count, settings.limit)
-        self._indices = [i * len(self.frames) // count for i in range(count)]
+        limit = len(self.frames) if settings.limit is None else settings.limit
+        if limit < 1:
+            raise ValueError(f'validation.limit is {limit}, expected at least 1')
+        self._indices = spread(range(len(self.frames)), limit)
         for index in self._indices:
             self.frames.check_header(index)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.classes import Uint8Array, resolve_classes
@@ -16,20 +15,12 @@ from hrda_core.domain_shift import (
     Statistics,
 )
 from training.data.frames import find_labelled, target_images
-from training.image_files import read_image
+from training.image_files import read_image, spread
 from training.progress import Display
 from training.settings.run import TrainSettings
 
 IMAGES = 200
 """Images that are looked at, spread over all there are."""
-
-T = TypeVar('T')
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """So many of some things, evenly spread; all of them if there are fewer."""
-    count = min(count, len(items))
-    return [items[number * len(items) // count] for number in range(count)]
 
 
 def remember_domain(

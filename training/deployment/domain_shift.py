@@ -20,8 +20,8 @@ from hrda_core.checkpoints import load_model
 from hrda_core.classes import Uint8Array
 from hrda_core.domain_shift import DomainShift
 from training.benchmark.report import markdown_table
-from training.deployment.domain import IMAGES, remember_domain, spread
-from training.deployment.predict_files import find_inputs
+from training.deployment.chosen_images import choose_images
+from training.deployment.domain import IMAGES, remember_domain
 from training.image_files import read_image
 from training.progress import Display, displayed
 from training.whole_files import check_writable
@@ -44,26 +44,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Score folders of images, or store them as the domain."""
-    if args.frames < 0:
-        raise ValueError(f'--frames {args.frames} is negative; 0 takes all images')
     if args.output and not args.store:
         raise ValueError('--output is where --store writes; give both')
     if args.store:
         check_writable(args.output or args.checkpoint)
-    folders = {name: _choose(name, args.frames) for name in args.images}
+    folders = {name: choose_images([name], args.frames) for name in args.images}
     with displayed() as display:
         if args.store:
             _store(args.checkpoint, args.output or args.checkpoint, folders, display)
         else:
             _score(args.checkpoint, folders, display)
     return 0
-
-
-def _choose(name: str, frames: int) -> list[Path]:
-    paths = [file.path for file in find_inputs([name]) if not file.is_video]
-    if not paths:
-        raise ValueError(f'{name} is a video; name images or folders of them')
-    return spread(paths, frames or len(paths))
 
 
 def _store(checkpoint: str, output: str, folders: dict[str, list[Path]], display: Display) -> None:

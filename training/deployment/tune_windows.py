@@ -13,22 +13,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hrda_core.checkpoints import add_metadata, load_model
-from hrda_core.classes import Uint8Array
 from hrda_core.hrda import HRDA
-from hrda_core.image_codec import decode_bytes
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.tuning import METADATA_KEY, TunedWindows
 from training.deployment.arguments import add_inference_arguments, inference_settings
-from training.deployment.predict_files import find_inputs
+from training.deployment.chosen_images import choose_images
 from training.deployment.window_tuning import Curve, Trial, measure
+from training.image_files import read_image
 from training.progress import Display, displayed
 from training.whole_files import check_writable
 
@@ -57,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure every window size, show what it gives, and keep the cheapest."""
-    limit, paths = parse_share(args.max_flips), _choose(args.images, args.frames)
+    limit, paths = parse_share(args.max_flips), choose_images(args.images, args.frames)
     model, output = load_model(args.checkpoint), args.output or args.checkpoint
     check_writable(output)
     settings = replace(inference_settings(args), mode='anytime')
@@ -99,18 +97,6 @@ def parse_share(text: str) -> float:
     return share
 
 
-def _choose(inputs: Sequence[str], frames: int) -> list[Path]:
-    """Images spread over all that are named."""
-    if frames < 0:
-        raise ValueError(f'--frames {frames} is negative; 0 takes all images')
-    paths = [file.path for file in find_inputs(inputs) if not file.is_video]
-    if not paths:
-        raise ValueError('videos cannot be measured; name images or folders of them')
-    if not frames or frames >= len(paths):
-        return paths
-    return [paths[place] for place in np.linspace(0, len(paths) - 1, frames).round().astype(int)]
-
-
 def _sizes(text: str, settings: InferenceSettings, model: HRDA) -> list[int]:
     trained = model.architecture.detail_size
     if not text:
@@ -127,15 +113,9 @@ def _measure(
 ) -> Curve:
     segmenter = Segmenter(model, settings)
     title = f'windows of {settings.window_size} px'
-
-    return measure(segmenter, (_read(path) for path in display.track(paths, title, len(paths))))
-
-
-def _read(path: Path) -> Uint8Array:
-    try:
-        return decode_bytes(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
+    return measure(
+        segmenter, (read_image(path) for path in display.track(paths, title, len(paths)))
+    )
 
 
 def _table(found: dict[int, Trial], curves: dict[int, Curve], best: int, images: int) -> Table:

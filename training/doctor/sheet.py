@@ -25,7 +25,7 @@ from training.contact_sheet import (
     font,
 )
 from training.doctor.frame_sets import FrameSet
-from training.image_files import read_image
+from training.image_files import read_image, spread
 
 ALPHA = 0.5
 """Weight of the class colours over the picture."""
@@ -34,8 +34,7 @@ Uint8Array = npt.NDArray[np.uint8]
 
 def set_row(frames: FrameSet, explanation: str) -> Row:
     """Frames of a set, evenly spread, with their labels over them where there are any."""
-    count = min(COLUMNS, len(frames))
-    indices = [i * len(frames) // count for i in range(count)]
+    indices = spread(range(len(frames)), COLUMNS)
     tiles = tuple(_frame_tile(frames, index) for index in indices)
     return Row(frames.role, explanation, tiles)
 

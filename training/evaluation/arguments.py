@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import get_args
 
 from jsonargparse import ArgumentParser, Namespace
@@ -11,7 +12,7 @@ from jsonargparse import ArgumentParser, Namespace
 from hrda_core.classes import ClassSet
 from training.data.kinds import Kind, Split
 from training.data.settings import ValidationSettings
-from training.data.validation_frames import ValidationFrames
+from training.data.validation_frames import ValidationFrame, ValidationFrames
 
 
 def add_data_arguments(parser: ArgumentParser) -> None:
@@ -99,6 +100,15 @@ def open_frames(settings: ValidationSettings, classes: ClassSet) -> ValidationFr
             text = text.replace('validation.root and ', '')
         text = re.sub(r'validation\.(\w+)', lambda m: '--' + m[1].replace('_', '-'), text)
         raise ValueError(text) from error
+
+
+@contextmanager
+def naming_frame(frame: ValidationFrame) -> Iterator[None]:
+    """Have errors of the work on a frame name its file."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f'{frame.file}: {error}') from error
 
 
 def parse_merge(pairs: Sequence[str]) -> dict[str, str]:

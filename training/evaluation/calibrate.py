@@ -17,7 +17,12 @@ from hrda_core.segmenter import Segmenter
 from hrda_core.temperature import METADATA_KEY, FittedTemperature
 from training.data.settings import ValidationSettings
 from training.deployment.arguments import add_inference_arguments, inference_settings
-from training.evaluation.arguments import add_data_arguments, open_frames, parse_data_settings
+from training.evaluation.arguments import (
+    add_data_arguments,
+    naming_frame,
+    open_frames,
+    parse_data_settings,
+)
 from training.evaluation.scores import ConfusionMatrix
 from training.evaluation.temperature import LEAST, MOST, LabelledPixels, fit_temperature
 from training.progress import Display, displayed
@@ -67,7 +72,8 @@ def _fit(
     pixels = LabelledPixels(matrix.merge, len(segmenter.classes), per_image)
     opened = (frames[number] for number in range(len(frames)))
     for frame in display.track(opened, 'looking at labelled pixels', len(frames)):
-        pixels.add(segmenter, frame.image, frame.label)
+        with naming_frame(frame):
+            pixels.add(segmenter, frame.image, frame.label)
     if not len(pixels):
         raise ValueError('no pixel of these frames has a label; name other --labels')
     temperature = fit_temperature(pixels.loss)

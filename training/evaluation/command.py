@@ -19,7 +19,12 @@ from hrda_core.segmenter import Segmenter
 from training.data.settings import ValidationSettings
 from training.data.validation_frames import ValidationFrames
 from training.deployment.arguments import add_inference_arguments, inference_settings
-from training.evaluation.arguments import add_data_arguments, open_frames, parse_data_settings
+from training.evaluation.arguments import (
+    add_data_arguments,
+    naming_frame,
+    open_frames,
+    parse_data_settings,
+)
 from training.evaluation.calibration import Calibration
 from training.evaluation.effort import Effort
 from training.evaluation.scores import ConfusionMatrix, Scores
@@ -120,7 +125,8 @@ def tally_frames(
     """Count frames that are open already, with progress; returns the tally."""
     opened = (frames[number] for number in range(len(frames)))
     for frame in display.track(opened, 'scoring', len(frames)):
-        tally.add(segmenter, frame.image, frame.label)
+        with naming_frame(frame):
+            tally.add(segmenter, frame.image, frame.label)
     return tally
 
 

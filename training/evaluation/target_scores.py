@@ -36,6 +36,7 @@ from training.data.frames import read_image
 from training.data.settings import TargetSettings
 from training.data.transforms import resize_label
 from training.evaluation.scores import plain_number
+from training.image_files import spread
 from training.progress import Display
 
 
@@ -170,9 +171,7 @@ class TargetFrames:
     """
 
     def __init__(self, settings: TargetSettings, most: int) -> None:
-        images = target_images(settings)
-        count = min(len(images), most)
-        self._paths: list[Path] = [images[i * len(images) // count] for i in range(count)]
+        self._paths: list[Path] = spread(target_images(settings), most)
         self._settings = settings
 
     def __len__(self) -> int:
