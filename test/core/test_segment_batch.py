@@ -133,3 +133,9 @@ def test_after_running_out_of_memory_half_the_images_go_at_once(model):
     assert segmenter.most_images == 1
     segmenter.segment(pictures()[0])
     assert 'windows' in segmenter.make_room(MemoryError())
+
+
+@pytest.mark.parametrize('size', [(15, 100), (100, 8193)])
+def test_sizes_that_cannot_be_segmented_are_known_beforehand(model, size):
+    with pytest.raises(ValueError, match=f'{size[1]}x{size[0]} is outside 16..8192 px a side'):
+        build(model).check_size(*size)
