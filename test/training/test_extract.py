@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -458,3 +459,40 @@ def test_a_run_that_failed_before_its_first_image_binds_nobody(camera_bag, tmp_p
     assert extract(tmp_path / 'drive', '-o', out, '--anonymise', 'false {input} {output}') == 1
     assert extract(tmp_path / 'drive', '-o', out) == 0
     assert len(manifest(out)) == 3
+
+
+def test_what_a_disk_cuts_short_does_not_become_an_image(camera_bag, tmp_path, capsys):
+    """A limit on the size of files stands in for the end of the disk: it, too, cuts a write."""
+    bag, out = camera_bag(count=3, size=(96, 128)), tmp_path / 'out'
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        assert extract(bag, '-o', out) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f'{out / FOLDER}: File too large' in capsys.readouterr().err
+    assert not tree(out)
+    assert extract(bag, '-o', out) == 0
+    assert len(tree(out)) == 3
+
+
+def test_an_output_inside_the_recording_is_refused(camera_bag, tmp_path, capsys):
+    bag = camera_bag(count=1)
+    for source, out in ((bag, bag), (bag, bag / 'a' / 'b'), (bag / 'drive.mcap', bag / 'images')):
+        assert extract(source, '-o', out) == 1
+        told = capsys.readouterr().err
+        assert f'{out} would lie in the recording' in told
+        assert f'such as {tmp_path / "drive_results"}' in told
+    assert sorted(path.name for path in bag.iterdir()) == ['drive.mcap', 'metadata.yaml']
+
+
+def test_images_may_stand_beside_a_file_without_metadata(camera_bag, tmp_path):
+    (camera_bag(count=1) / 'drive.mcap').rename(tmp_path / 'drive.mcap')
+    assert extract(tmp_path / 'drive.mcap', '-o', tmp_path) == 0
+
+
+def test_a_place_that_cannot_be_written_is_told_first(camera_bag, tmp_path, capsys):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'drive').write_text('mine')
+    assert extract(camera_bag(count=1), '-o', tmp_path / 'out') == 1
+    assert f'{tmp_path / "out" / FOLDER} cannot be written' in capsys.readouterr().err

@@ -110,7 +110,7 @@ def test_what_was_begun_otherwise_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / 'x.mcap'
     write(path, stop=30, finish=False)
     with (
-        pytest.raises(ValueError, match='begun with another network; delete it'),
+        pytest.raises(ValueError, match='begun with another network; give the command'),
         McapWriter(path, CHANNELS, {'network': 'y'}),
     ):
         pass

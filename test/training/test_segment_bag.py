@@ -380,7 +380,7 @@ def test_what_is_done_is_left_alone_and_something_else_is_refused(
     assert '0 images labelled, 2 were there already' in capsys.readouterr().out
     assert out.stat().st_mtime_ns == before
     assert segment(bag, '-o', out, '--alpha', '0.2') == 1
-    assert 'exists already, made with another output' in capsys.readouterr().err
+    assert 'exists already, made with --alpha 0.5 (now 0.2); delete it' in capsys.readouterr().err
     file = bag / 'drive.mcap'
     data = bytearray(file.read_bytes())
     data[300] ^= 1

@@ -41,6 +41,7 @@ from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals
 from training.video import check_video_name
+from training.whole_files import check_writable
 
 NOTHING, DAMAGED, STOPPED = 2, 3, 130
 _MOST_SENTENCES = 10
@@ -177,6 +178,7 @@ def _check_film(
     if film is None:
         return
     check_video_name(film)
+    check_writable(film)
     if len(bags) > 1 or len(cameras) > 1 or parts > 1:
         raise ValueError(
             '--video makes one video of one camera in one whole recording; leave it out, or run '

@@ -10,7 +10,7 @@ from training.bag_segmentation.settings import Part
 from training.bags.mcap_records import SUFFIX
 from training.bags.reading import Bag
 from training.bags.rosbag2_metadata import FILE_NAME, file_facts, metadata_text
-from training.whole_files import write_text
+from training.whole_files import check_writable, write_text
 
 _STORAGES = (SUFFIX, '.db3', '.zstd')
 
@@ -37,13 +37,9 @@ class Output:
         return self.files[self.part.index]
 
     def check(self) -> None:
-        """Raise ValueError where the result would mix with the recording or something else."""
-        inputs = {self.bag.path.resolve(), *(file.resolve() for file in self.bag.files)}
-        if self.file.resolve() in inputs or self.file.parent.resolve() in inputs:
-            raise ValueError(
-                f'{self.file} would lie in the recording {self.bag.path} itself; choose another '
-                '--output'
-            )
+        """Raise ValueError where the result cannot be, or would mix with something else."""
+        self.bag.check_outside(self.file)
+        check_writable(self.file)
         if not self.is_folder or not self.file.parent.is_dir():
             return
         for path in sorted(self.file.parent.iterdir()):

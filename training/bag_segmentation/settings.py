@@ -16,7 +16,8 @@ from training.bags.reading import Bag
 from training.whole_files import sha256_of
 
 COPIES = ('all', 'images', 'none')
-_DEVICE = 'device'
+_DEVICE, _PRECISION = 'device', 'precision'
+_SECOND_NS = 1_000_000_000
 _GLANCE_BYTES = 1 << 16
 
 
@@ -62,6 +63,13 @@ class Making:
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f'--min-confidence {self.min_confidence} is outside 0..1')
 
+    def options(self) -> dict[str, str]:
+        """What is made, by the names of the options that ask for it."""
+        every = f'{self.interval_ns / _SECOND_NS}s' if self.interval_ns else 'all'
+        others = {name.replace('_', '-'): value for name, value in asdict(self).items()}
+        del others['interval-ns']
+        return {'--every': every} | {f'--{name}': f'{value}' for name, value in others.items()}
+
 
 def parse_part(text: str | None) -> Part:
     """Read '2/8', the second of eight parts; None is the whole.
@@ -96,15 +104,19 @@ def describe(
 ) -> dict[str, str]:
     """How results are made, as the notes of a file: equal notes mean equal results."""
     runtime = choose_runtime(settings.device, settings.precision)
-    chosen = {name: value for name, value in asdict(settings).items() if name != _DEVICE}
+    inference = {
+        f'--{name}': json.dumps(value, sort_keys=True)
+        for name, value in asdict(settings).items()
+        if name not in (_DEVICE, _PRECISION)
+    }
     colors = [list(color) for color in classes.colors]
     return {
         'command': 'hrda segment-bag',
-        'checkpoint': f'sha256:{sha256_of(checkpoint)}',
-        'kind of device': runtime.device.type,
-        'precision': str(runtime.dtype).removeprefix('torch.'),
-        'inference': json.dumps(chosen, sort_keys=True),
-        'output': json.dumps(asdict(making), sort_keys=True),
+        '--checkpoint': f'sha256:{sha256_of(checkpoint)}',
+        f'--{_DEVICE}': runtime.device.type,
+        f'--{_PRECISION}': str(runtime.dtype).removeprefix('torch.'),
+        **inference,
+        **making.options(),
         'classes': json.dumps(dict(zip(classes.names, colors, strict=True))),
     }
 
@@ -113,8 +125,8 @@ def describe_input(bag: Bag, topics: Mapping[str, object], part: Part) -> dict[s
     """What results are made of, as notes; size, beginning and end stand for a whole file."""
     return {
         'input': json.dumps([[file.name, *_fingerprint(file)] for file in bag.files]),
-        'topics': json.dumps(list(topics)),
-        'shard': str(part),
+        '--topic': json.dumps(list(topics)),
+        '--shard': str(part),
     }
 
 

@@ -18,7 +18,7 @@ from training.bags.mcap_chunk import Chunk
 from training.bags.mcap_records import MAGIC, Channel
 from training.bags.mcap_recovery import Kept, read_notes, recover
 from training.bags.rosbag2_metadata import FileFacts, bag_information
-from training.whole_files import part_of
+from training.whole_files import naming, part_of
 
 CHUNK_BYTES = 1 << 20
 """A chunk is closed at this size [bytes]."""
@@ -27,6 +27,8 @@ PACKERS = 2
 NOTES = 'hrda'
 """Name of the metadata record that tells how a file was made."""
 _ROSBAG2 = 'rosbag2'
+_SHORT = 40
+"""Characters of a value that are shown."""
 _OPENING = MAGIC + mcap.header('hrda_ros')
 
 
@@ -40,7 +42,7 @@ class McapWriter:
     Args:
         path: the file.
         channels: its topics, numbered from 1.
-        notes: how it is made.
+        notes: how it is made; those called after options (--alpha) are told with their values.
         compression: of the chunks: zstd or none.
 
     Attributes:
@@ -67,8 +69,9 @@ class McapWriter:
 
     def __enter__(self) -> McapWriter:
         """Begin, or go on."""
-        self.part.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.part.open('a+b')
+        with naming(self.path):
+            self.part.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.part.open('a+b')
         try:
             self._lock()
             self._begin()
@@ -134,8 +137,9 @@ class McapWriter:
             (mcap.STATISTICS, mcap.statistics(self._channels, self._places, 2)),
         ]
         self._write(record + mcap.ending(groups, self._end + len(record)))
-        os.fsync(self._file.fileno())
-        self.part.replace(self.path)
+        with naming(self.path):
+            os.fsync(self._file.fileno())
+            self.part.replace(self.path)
 
     def _lock(self) -> None:
         busy = f'another process is writing {self.path}; wait for it or choose another output'
@@ -156,8 +160,8 @@ class McapWriter:
             self._write(head)
         elif found != head:
             raise ValueError(
-                f'{self.part} was begun {unlike(self.part, self._notes)}; delete it, '
-                'or give the command that it was begun with'
+                f'{self.path} was begun {unlike(self.part, self._notes)}; give the command that '
+                f'it was begun with, or delete {self.part}'
             )
         self.kept = recover(self._file.fileno(), len(head))
         self._file.truncate(self.kept.end)
@@ -181,7 +185,7 @@ class McapWriter:
             self._file.flush()
         except OSError as error:
             raise OSError(
-                f'{self.part} cannot be written ({error.strerror}); make room, and the same '
+                f'{self.path} cannot be written ({error.strerror}); make room, and the same '
                 'command goes on from here'
             ) from error
 
@@ -211,9 +215,20 @@ def is_finished(path: Path, channels: Sequence[Channel], notes: Mapping[str, str
 
 
 def unlike(path: Path, notes: Mapping[str, str]) -> str:
-    """In words, how a file was made otherwise: `with another checkpoint`."""
+    """In words, how a file was made otherwise: `with --alpha 0.5 (now 0.2), with another x`."""
     found = read_notes(path, NOTES)
-    names = [name for name in notes if found.get(name) != notes[name]]
     if not found:
         return 'by something else'
-    return f'with another {" and another ".join(names)}' if names else 'by another version'
+    if set(found) != set(notes):
+        return 'by another version'
+    differing = [name for name in notes if found[name] != notes[name]]
+    return ', '.join(_unlike(name, found[name], notes[name]) for name in differing) or (
+        'for other topics'
+    )
+
+
+def _unlike(name: str, before: str, now: str) -> str:
+    if not name.startswith('--'):
+        return f'with another {name}'
+    before, now = (f'{v[:_SHORT]}...' if len(v) > _SHORT else v for v in (before, now))
+    return f'with {name} {before} (now {now})'

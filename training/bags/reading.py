@@ -38,6 +38,7 @@ _PACKED_SUFFIX = '.zstd'
 _ACTIVE_SUFFIX = '.active'
 """Of a ROS 1 bag that was never closed."""
 _METADATA = 'metadata.yaml'
+_RESULTS = 'results'
 
 
 class Storage(Protocol):
@@ -138,6 +139,24 @@ class Bag:
             with self._open(file) as storage:
                 if storage:
                     yield from storage.messages(topics)
+
+    def check_outside(self, place: Path) -> None:
+        """Refuse a place for results inside the recording, which other programs read as a whole.
+
+        Args:
+            place: a file or folder, which need not be there yet.
+
+        Raises:
+            ValueError: it lies there.
+        """
+        files = {file.resolve() for file in self.files}
+        alone = self.path.is_file() and not (self.path.parent / _METADATA).exists()
+        folder = (self.path if self.path.is_dir() else self.path.parent).resolve()
+        if place.resolve() in files or (not alone and place.resolve().is_relative_to(folder)):
+            raise ValueError(
+                f'{place} would lie in the recording {self.path} itself; choose another --output, '
+                f'such as {folder.parent / f"{self.name}_{_RESULTS}"}'
+            )
 
     def drop_unpacked(self) -> None:
         """Delete the unpacked copy of a compressed file, which is made again when needed."""

@@ -38,6 +38,7 @@ from training.extraction.settings import ExtractionSettings
 from training.extraction.splits import assign_splits, check_shares
 from training.extraction.summary import write_summary
 from training.progress import Display, displayed
+from training.whole_files import check_writable
 
 NOTHING, DAMAGED = 2, 3
 _MOST_SENTENCES = 10
@@ -76,11 +77,15 @@ def run(args: Any) -> int:
     """
     settings = _settings(args)
     bags = find_bags([Path(path).expanduser() for path in args.bags])
+    for bag in bags if not args.dry_run else ():
+        bag.check_outside(settings.root)
     with displayed() as display:
         topics = list_image_topics(bags)
         for topic in topics:
             display.say(str(topic))
         parts = _chosen_parts(bags, topics, args.topic or [], display) if topics else []
+        for part in parts if not args.dry_run else ():
+            check_writable(part.folder(settings.root), folder=True)
         outcomes = extract_all(parts, settings, args.processes, display) if parts else []
     damage = [text for bag in bags for text in bag.damage]
     damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
@@ -93,8 +98,8 @@ def run(args: Any) -> int:
 def _settings(args: Any) -> ExtractionSettings:
     """What the arguments ask for; all that can be found wrong with them is found here."""
     root = Path(args.output).expanduser()
-    if root.exists() and not root.is_dir():
-        raise ValueError(f'--output {root} is a file; give a folder')
+    if not args.dry_run:
+        check_writable(root, folder=True)
     if args.processes < 1:
         raise ValueError(f'--processes {args.processes} must be at least 1')
     check_shares(args.val, args.test)

@@ -60,7 +60,9 @@ class FrameWriter:
         sha1 = hashlib.sha1(picture.data, usedforsecurity=False).hexdigest()
         try:
             with open(part, 'wb', buffering=0) as file:  # noqa: PTH123
-                file.write(picture.data)
+                left = memoryview(picture.data)
+                while left:  # the end of a disk cuts a write short before it fails
+                    left = left[file.write(left) :]
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise

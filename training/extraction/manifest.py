@@ -179,7 +179,8 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
     differ = [
-        f'{name} {noted.get(name, "as by default")}, now {settings.get(name, "as by default")}'
+        f'{_option(name)} {noted.get(name, "as by default")}, '
+        f'now {settings.get(name, "as by default")}'
         for name in sorted({*noted, *settings})
         if noted.get(name) != settings.get(name)
     ]
@@ -188,6 +189,12 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
             f'{path.parent} was extracted with other settings ({"; ".join(differ)}); extract to '
             'another folder, or delete that one first'
         )
+
+
+def _option(setting: str) -> str:
+    """The option that a setting is given with."""
+    special = {'every_ns': '--every [ns]', 'image_format': '--format'}
+    return special.get(setting, f'--{setting.replace("_", "-")}')
 
 
 def read_records(path: Path) -> Iterator[FrameRecord]:

@@ -20,7 +20,7 @@ from training.extraction.geometry import Size, read_mask
 from training.extraction.manifest import FrameKey, FrameRecord, Manifest
 from training.extraction.pictures import Picture, PictureMaker, Uint8Array
 from training.extraction.settings import PictureSettings
-from training.whole_files import write_bytes
+from training.whole_files import naming, write_bytes
 
 
 class Output(Protocol):
@@ -129,15 +129,16 @@ class FolderOutput:
 
     def _finish(self, room: int) -> None:
         """Publish what is done, and wait until no more than `room` frames are not."""
-        while self._ahead:
-            staged, record = self._ahead[0]
-            if staged is not None and not staged.done() and self._begun() <= room:
-                return
-            self._ahead.popleft()
-            if staged is None:
-                self._manifest.append(record)
-            else:
-                self._writer.publish(staged.result(), record)
+        with naming(self._folder):
+            while self._ahead:
+                staged, record = self._ahead[0]
+                if staged is not None and not staged.done() and self._begun() <= room:
+                    return
+                self._ahead.popleft()
+                if staged is None:
+                    self._manifest.append(record)
+                else:
+                    self._writer.publish(staged.result(), record)
 
     def _begun(self) -> int:
         return sum(staged is not None for staged, _ in self._ahead)
