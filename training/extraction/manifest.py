@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from training.whole_files import write_text
+from training.whole_files import naming, write_text
 
 FILE_NAME = 'manifest.jsonl'
 SETTINGS_FILE = 'extraction.json'
@@ -24,6 +24,7 @@ DAMAGED = 'damaged'
 """Reason of frames that could not be read or decoded."""
 _PATIENCE_S = 2.0
 """A process that was just killed may hold its lock for a moment longer."""
+_FLUSH_EVERY_S = 0.1
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -106,6 +107,7 @@ class Manifest:
                 self._files.add(record.file)
                 self.last_kept = record
         self._met: Counter[FrameKey] = Counter()
+        self._flushed_s = time.monotonic()
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame; frames with equal keys are told in turn."""
@@ -120,13 +122,22 @@ class Manifest:
         return file in self._files
 
     def append(self, record: FrameRecord) -> None:
-        """Write a line; with one of a kept frame all lines so far are in the file."""
+        """Write a line; it is in the file a moment later, or after `flush`.
+
+        What a kill loses is told by the image files: the same frames are the same bytes.
+        """
         pairs = zip(FrameRecord._fields, record, strict=True)
         line = _ENCODER.encode({name: value for name, value in pairs if value is not None})
         self._file.write(f'{line}\n'.encode())
         if record.kept:
-            self._file.flush()
             self._files.add(record.file)
+        if time.monotonic() > self._flushed_s + _FLUSH_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Have all lines so far in the file."""
+        self._file.flush()
+        self._flushed_s = time.monotonic()
 
 
 @contextmanager
@@ -151,7 +162,12 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
             # Left by a run that failed before its first image, perhaps by what is mended now.
             file.truncate(0)
             write_text(folder / SETTINGS_FILE, json.dumps(dict(settings), indent=2) + '\n')
-        yield Manifest(path, file)
+        manifest = Manifest(path, file)
+        try:
+            yield manifest
+        finally:
+            with naming(folder):
+                manifest.flush()
 
 
 def _kept_any(path: Path) -> bool:
@@ -179,8 +195,7 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
     differ = [
-        f'{_option(name)} {noted.get(name, "as by default")}, '
-        f'now {settings.get(name, "as by default")}'
+        f'{_given(name, noted)}, now {_given(name, settings)}'
         for name in sorted({*noted, *settings})
         if noted.get(name) != settings.get(name)
     ]
@@ -191,10 +206,14 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _option(setting: str) -> str:
-    """The option that a setting is given with."""
-    special = {'every_ns': '--every [ns]', 'image_format': '--format'}
-    return special.get(setting, f'--{setting.replace("_", "-")}')
+def _given(name: str, settings: Mapping[str, Any]) -> str:
+    """A setting as it is given on the command line."""
+    option = {'every_ns': '--every', 'image_format': '--format'}.get(name)
+    option = option or f'--{name.replace("_", "-")}'
+    if name not in settings:
+        return f'no {option}'
+    value = settings[name]
+    return f'{option} {f"{value / 1e9:g}s" if name == "every_ns" else value}'
 
 
 def read_records(path: Path) -> Iterator[FrameRecord]:

@@ -22,6 +22,10 @@ from training.extraction.pictures import Picture, PictureMaker, Uint8Array
 from training.extraction.settings import PictureSettings
 from training.whole_files import naming, write_bytes
 
+_AHEAD_BYTES = 4 << 20
+"""Frames of this size together may wait for their names, or one more than there are helpers."""
+_AHEAD_RECORDS = 200
+
 
 class Output(Protocol):
     """Takes what was decided about each frame."""
@@ -79,9 +83,10 @@ class FolderOutput:
         self._info = info
         self._sizes: set[Size] = set()
         self._helpers = ThreadPoolExecutor(helpers) if helpers else None
-        self._room = helpers + 1
+        self._least = helpers + 1
         self._numbers = itertools.count()
-        self._ahead: deque[tuple[Future[StagedFrame] | None, FrameRecord]] = deque()
+        self._ahead: deque[tuple[Future[StagedFrame] | None, FrameRecord, int]] = deque()
+        self._begun = self._bytes = 0
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame."""
@@ -98,13 +103,16 @@ class FolderOutput:
             self._write_mask(frame.size)
             self._write_calibration(frame.size)
             self._sizes.add(frame.size)
-        self._ahead.append((self._begin(made), record))
-        self._finish(self._room)
+        size = len(made.data) if isinstance(made, Picture) else made.nbytes
+        self._ahead.append((self._begin(made), record, size))
+        self._begun += 1
+        self._bytes += size
+        self._settle()
 
     def refuse(self, record: FrameRecord) -> None:
         """Note a frame that is not kept."""
-        self._ahead.append((None, record))
-        self._finish(self._room)
+        self._ahead.append((None, record, 0))
+        self._settle()
 
     def close(self) -> None:
         """Finish what was begun."""
@@ -127,21 +135,26 @@ class FolderOutput:
         picture = made if isinstance(made, Picture) else self._maker.encode(made)
         return self._writer.stage(picture, number)
 
-    def _finish(self, room: int) -> None:
-        """Publish what is done, and wait until no more than `room` frames are not."""
+    def _settle(self) -> None:
+        """Publish once so much was begun that it pays: one by one, nothing of it is cached."""
+        is_full = self._bytes > _AHEAD_BYTES and self._begun > self._least
+        if self._helpers is None or is_full or len(self._ahead) > _AHEAD_RECORDS:
+            self._finish(self._least)
+
+    def _finish(self, left: int) -> None:
+        """Publish what is done, and wait until no more than `left` frames are not."""
         with naming(self._folder):
             while self._ahead:
-                staged, record = self._ahead[0]
-                if staged is not None and not staged.done() and self._begun() <= room:
+                staged, record, size = self._ahead[0]
+                if staged is not None and not staged.done() and self._begun <= left:
                     return
                 self._ahead.popleft()
                 if staged is None:
                     self._manifest.append(record)
-                else:
-                    self._writer.publish(staged.result(), record)
-
-    def _begun(self) -> int:
-        return sum(staged is not None for staged, _ in self._ahead)
+                    continue
+                self._begun -= 1
+                self._bytes -= size
+                self._writer.publish(staged.result(), record)
 
     def _write_mask(self, size: Size) -> None:
         if self._settings.mask is None and not self._settings.undistort:

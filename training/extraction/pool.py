@@ -23,7 +23,8 @@ from training.progress import Display
 
 _REPORT_EVERY_S = 0.2
 _SAY_EVERY_S = 10.0
-_HELPERS = 2
+_MOST_HELPERS = 8
+"""So many encoders are kept at work by one thread that reads raw frames."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -63,7 +64,8 @@ def extract_all(
 
 def helper_threads(processes: int) -> int:
     """Threads that pay beside so many processes: none where they have no cores to run on."""
-    return _HELPERS if len(os.sched_getaffinity(0)) >= 2 * processes else 0
+    cores = len(os.sched_getaffinity(0)) // processes
+    return min(cores, _MOST_HELPERS) if cores > 1 else 0
 
 
 class _Progress:
