@@ -8,9 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import segmenting
+import tiny_run
 from training_fixtures import *  # noqa: F403
 
 from training.bags.writing import ImageBagWriter
+from training.cli import main
 
 SECOND_NS = 1_000_000_000
 
@@ -47,3 +50,14 @@ def camera_bag(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_run.write_checkpoint(tmp_path_factory.mktemp('model') / 'm.safetensors')
+
+
+@pytest.fixture
+def segment(checkpoint: Path) -> Callable[..., int]:
+    """`hrda segment-bag ARGUMENTS` with the tiny network -> exit code."""
+    return lambda *arguments: main(segmenting.command(checkpoint, *arguments))

@@ -129,9 +129,11 @@ class Manifest:
         pairs = zip(FrameRecord._fields, record, strict=True)
         line = _ENCODER.encode({name: value for name, value in pairs if value is not None})
         self._file.write(f'{line}\n'.encode())
+        is_due = time.monotonic() > self._flushed_s + _FLUSH_EVERY_S
         if record.kept:
+            is_due = is_due or not self._files  # the first one binds the folder to its settings
             self._files.add(record.file)
-        if time.monotonic() > self._flushed_s + _FLUSH_EVERY_S:
+        if is_due:
             self.flush()
 
     def flush(self) -> None:

@@ -1,0 +1,141 @@
+"""Extraction that was interrupted, or meets what is there, or a place that it must leave alone."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from extracting import COMPRESSED, FOLDER, ROOT, SECOND_NS, extract, manifest, tree
+
+from training.bags.writing import ImageBagWriter
+
+
+def test_a_second_run_adds_nothing_and_touches_nothing(camera_bag, tmp_path):
+    bag, out = camera_bag(), tmp_path / 'out'
+    extract(bag, '-o', out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob('?_*.jpg')}
+    lines = manifest(out)
+    assert extract(bag, '-o', out) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob('?_*.jpg')} == before
+    assert manifest(out) == lines
+
+
+@pytest.mark.parametrize('lost_bytes', [1, 40, 2000])
+def test_a_cut_manifest_is_mended(camera_bag, tmp_path, lost_bytes):
+    bag, out = camera_bag(), tmp_path / 'out'
+    extract(bag, '-o', out)
+    images, lines, file = tree(out), manifest(out), out / FOLDER / 'manifest.jsonl'
+    file.write_bytes(file.read_bytes()[:-lost_bytes])
+    assert extract(bag, '-o', out) == 0
+    assert tree(out) == images
+    assert manifest(out) == lines
+
+
+def test_a_broken_line_in_the_manifest_is_named(camera_bag, tmp_path, capsys):
+    bag, out = camera_bag(count=2), tmp_path / 'out'
+    extract(bag, '-o', out)
+    file = out / FOLDER / 'manifest.jsonl'
+    file.write_text('nonsense\n' + file.read_text())
+    assert extract(bag, '-o', out) == 1
+    assert 'line 1 of' in capsys.readouterr().err
+
+
+def test_killed_in_the_middle_then_resumed_gives_the_same_folder(camera_bag, tmp_path):
+    bag = camera_bag(count=400, size=(48, 64))
+    extract(bag, '-o', tmp_path / 'whole')
+    out = tmp_path / 'killed'
+    command = [sys.executable, '-m', 'training.cli', 'extract', str(bag), '-o', str(out)]
+    quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=ROOT, **quiet)
+    while process.poll() is None and sum(1 for _ in out.rglob('*.jpg')) < 20:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (out / FOLDER / '.half.jpg.part').write_bytes(b'half')
+    assert extract(bag, '-o', out) == 0
+    assert tree(out) == tree(tmp_path / 'whole')
+    assert manifest(out) == manifest(tmp_path / 'whole')
+
+
+def test_two_extractions_to_one_folder_do_not_mix(camera_bag, tmp_path, capsys):
+    import fcntl
+
+    bag, out = camera_bag(count=1), tmp_path / 'out'
+    (out / FOLDER).mkdir(parents=True)
+    with (out / FOLDER / 'manifest.jsonl').open('ab') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert extract(bag, '-o', out) == 1
+    assert 'another process' in capsys.readouterr().err
+
+
+def test_equal_stamps_get_numbers_and_nothing_is_overwritten(tmp_path, jpeg):
+    with ImageBagWriter(tmp_path / 'drive') as bag:
+        for number in range(3):
+            bag.write_compressed(COMPRESSED, SECOND_NS, jpeg(number))
+    out = tmp_path / 'out'
+    for _ in range(2):
+        assert extract(tmp_path / 'drive', '-o', out) == 0
+        assert tree(out) == {
+            f'{FOLDER}/1_000000000.jpg': jpeg(0),
+            f'{FOLDER}/1_000000000_2.jpg': jpeg(1),
+            f'{FOLDER}/1_000000000_3.jpg': jpeg(2),
+        }
+
+
+def test_a_foreign_file_of_the_same_name_stays(camera_bag, jpeg, tmp_path):
+    out = tmp_path / 'out'
+    (out / FOLDER).mkdir(parents=True)
+    (out / FOLDER / '1_000000000.jpg').write_bytes(b'mine')
+    extract(camera_bag(count=1), '-o', out)
+    assert tree(out)[f'{FOLDER}/1_000000000.jpg'] == b'mine'
+    assert tree(out)[f'{FOLDER}/1_000000000_2.jpg'] == jpeg(0)
+
+
+def test_a_run_that_failed_before_its_first_image_binds_nobody(camera_bag, tmp_path):
+    camera_bag(count=3)
+    out = tmp_path / 'out'
+    assert extract(tmp_path / 'drive', '-o', out, '--anonymise', 'false {input} {output}') == 1
+    assert extract(tmp_path / 'drive', '-o', out) == 0
+    assert len(manifest(out)) == 3
+
+
+def test_what_a_disk_cuts_short_does_not_become_an_image(camera_bag, tmp_path, capsys):
+    """A limit on the size of files stands in for the end of the disk: it, too, cuts a write."""
+    bag, out = camera_bag(count=3, size=(96, 128)), tmp_path / 'out'
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        assert extract(bag, '-o', out) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f'{out / FOLDER}: File too large' in capsys.readouterr().err
+    assert not tree(out)
+    assert extract(bag, '-o', out) == 0
+    assert len(tree(out)) == 3
+
+
+def test_an_output_inside_the_recording_is_refused(camera_bag, tmp_path, capsys):
+    bag = camera_bag(count=1)
+    for source, out in ((bag, bag), (bag, bag / 'a' / 'b'), (bag / 'drive.mcap', bag / 'images')):
+        assert extract(source, '-o', out) == 1
+        told = capsys.readouterr().err
+        assert f'{out} would lie in the recording' in told
+        assert f'such as {tmp_path / "drive_results"}' in told
+    assert sorted(path.name for path in bag.iterdir()) == ['drive.mcap', 'metadata.yaml']
+
+
+def test_images_may_stand_beside_a_file_without_metadata(camera_bag, tmp_path):
+    (camera_bag(count=1) / 'drive.mcap').rename(tmp_path / 'drive.mcap')
+    assert extract(tmp_path / 'drive.mcap', '-o', tmp_path) == 0
+
+
+def test_a_place_that_cannot_be_written_is_told_first(camera_bag, tmp_path, capsys):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'drive').write_text('mine')
+    assert extract(camera_bag(count=1), '-o', tmp_path / 'out') == 1
+    assert f'{tmp_path / "out" / FOLDER} cannot be written' in capsys.readouterr().err
