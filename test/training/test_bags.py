@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from training.bags.mcap_file import McapFile
 from training.bags.raw_message import HEAD_BYTES
 from training.bags.reading import (
     COMPRESSED_IMAGE,
@@ -203,6 +204,22 @@ def test_a_damaged_chunk_loses_only_itself(camera_bag):
     bag = Bag(path)
     assert 100 <= len(list(bag.messages([TOPIC]))) < 200
     assert 'chunk' in bag.damage[0]
+
+
+def test_behind_a_damaged_record_the_next_chunk_is_read(camera_bag, jpeg):
+    """The index at the end tells where it begins."""
+    path = camera_bag(count=200, size=BIG)
+    file = path / 'drive.mcap'
+    starts = sorted(McapFile(file)._chunk_channels)
+    assert len(starts) > 2
+    data = bytearray(file.read_bytes())
+    data[starts[1] : starts[1] + 9] = bytes(9)
+    file.write_bytes(data)
+    bag = Bag(path)
+    found = frames(bag)
+    assert 0 < len(found) < 200
+    assert found[-1] == jpeg(199, *BIG)
+    assert any(f'lost, up to the chunk at byte {starts[2]}' in text for text in bag.damage)
 
 
 def test_a_tail_of_zeros_is_told(camera_bag):

@@ -10,7 +10,7 @@ import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -155,12 +155,22 @@ class McapFile(RecordFile):
         self, topics: frozenset[str] | None
     ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
         """All messages of `topics` (None: of all): channel, record time, reader."""
+        start: int | None = len(MAGIC)
+        while start is not None:
+            start = yield from self._walk_from(start, topics)
+
+    def _walk_from(
+        self, start: int, topics: frozenset[str] | None
+    ) -> Generator[tuple[int, int, Callable[[int | None], bytes]], None, int | None]:
+        """The messages as far as records follow one another; where to go on behind damage."""
+        position = start
         try:
-            for record in walk_records(self._read, len(MAGIC), self._size):
+            for record in walk_records(self._read, start, self._size):
+                position = record.start
                 if record.opcode == mcap.DATA_END:
                     if not self._complete:
                         self._tell('its index is cut off or damaged; no message before it is lost')
-                    return
+                    return None
                 if record.opcode == mcap.CHUNK:
                     yield from self._walk_chunk(record, topics)
                 else:
@@ -169,7 +179,11 @@ class McapFile(RecordFile):
                     raise self._cut_off(record.end)
             self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
-            self._tell(str(error))
+            following = min((at for at in self._chunk_channels if at > position), default=None)
+            until = '' if following is None else f', up to the chunk at byte {following}'
+            self._tell(f'{error}{until}')
+            return following
+        return None
 
     def _walk_chunk(
         self, chunk: Record, topics: frozenset[str] | None
