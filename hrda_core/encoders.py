@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import timm
 from torch import Tensor, nn
 
@@ -62,9 +64,11 @@ def _build_pyramid(
 ) -> tuple[nn.Module, tuple[int, ...]]:
     timm_name = (MIT | DILATED).get(name, name)
     if not timm.is_model(timm_name):
+        near = difflib.get_close_matches(name, [*MIT, *DILATED, *timm.list_models()], 1)
+        hint = f'; did you mean {near[0]}?' if near else ''
         raise ValueError(
             f'unknown encoder {name!r}: expected {", ".join(MIT | DILATED)} or one of '
-            'timm.list_models()'
+            f'timm.list_models(){hint}'
         )
     try:
         probe = timm.create_model(timm_name, features_only=True)

@@ -28,6 +28,14 @@ def test_channels_last_families_are_turned():
     assert tuple(level.shape[1] for level in maps) == encoder.channels
 
 
+@pytest.mark.parametrize(
+    ('name', 'near'), [('mit_b55', 'mit_b5'), ('tiny_vit_5m', 'tiny_vit_5m_224')]
+)
+def test_the_nearest_encoder_is_named(name, near):
+    with pytest.raises(ValueError, match=f'did you mean {near}'):
+        Encoder(name)
+
+
 @pytest.mark.parametrize('name', ['mit_b9', 'no_such_model'])
 def test_unknown_encoder(name):
     with pytest.raises(ValueError, match='unknown encoder'):

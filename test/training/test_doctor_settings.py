@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from tiny_run import tiny_settings, write_config
 from hrda_core.classes import CITYSCAPES
 from hrda_core.runtime import choose_runtime
 from training.data.class_stats import ClassStatistics
-from training.data.settings import SourceSettings
+from training.data.settings import SourceSettings, TargetSettings, ValidationSettings
 from training.doctor import memory
 from training.doctor.class_table import ClassRow, class_table, report_classes
 from training.doctor.colours import Colours, colour_gap, colours_of, report_colours
+from training.doctor.evaluating import Evaluations, planned_evaluations
 from training.doctor.findings import Finding, Findings
 from training.doctor.frame_facts import FrameFacts, look_at_pixels
 from training.doctor.frame_sets import FrameSet
@@ -27,7 +29,8 @@ from training.doctor.network import inspect_network
 from training.doctor.scale import report_scale
 from training.doctor.speed import Loaded, Speed, report_speed
 from training.memory.estimate import MemoryEstimate
-from training.settings.run import TrainSettings
+from training.run.meters import Clock
+from training.settings.run import LoopSettings, TrainSettings
 
 
 def _settings(tmp_path: Path, **changes: Any) -> TrainSettings:
@@ -267,3 +270,39 @@ def test_time_of_a_run() -> None:
     assert Speed(1.0, 3, 0.5, 2, 3600).run_s == 3600
     assert Speed(1.0, 3, 0.5, 0, 3600).run_s == 5400
     assert '1:00:00' in Speed(1.0, 3, 0.5, 2, 3600).sentence()
+
+
+def test_time_of_a_run_has_its_evaluations_in_it() -> None:
+    speed = Speed(1.0, 3, 0.5, 2, 3600, evaluations=2, evaluation_s=90.0)
+    assert speed.run_s == 3600 + 180
+    assert '1:03:00 h:mm:ss for 3600 steps and 2 evaluations of 0:01:30' in speed.sentence()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'planned'),
+    [
+        ({}, Evaluations(3, 10)),
+        ({'validation': ValidationSettings('v', limit=4)}, Evaluations(3, 4)),
+        ({'validation': None}, Evaluations(3, 6, 2)),
+        ({'loop': LoopSettings(iterations=9, evaluate_every=0)}, Evaluations(1, 10)),
+    ],
+)
+def test_evaluations_of_a_run_are_known(changes: dict[str, object], planned: Evaluations) -> None:
+    loop = LoopSettings(iterations=9, evaluate_every=4, target_score_frames=6)
+    settings = TrainSettings(
+        SourceSettings(''), '', TargetSettings(''), validation=ValidationSettings('v'), loop=loop
+    )
+    found = planned_evaluations(dataclasses.replace(settings, **changes), 10, teacher=True)
+    assert found == planned
+
+
+def test_time_left_counts_the_pauses_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 1.0, 2.0, 5.0, 6.0])
+    monkeypatch.setattr(time, 'perf_counter', lambda: next(times))
+    clock = Clock()
+    clock.restart()
+    clock.lap()
+    clock.restart()
+    clock.lap()
+    assert clock.take_speed() == 1
+    assert clock.left(10) == (2 + 3) / 2 * 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hrda_core.classes import ClassSet, resolve_classes
@@ -11,6 +12,7 @@ from training.doctor.class_table import class_table, report_classes, statistics_
 from training.doctor.colours import colours_of, report_colours
 from training.doctor.drives import report_drives
 from training.doctor.duplicates import find_overlaps, report_overlaps
+from training.doctor.evaluating import planned_evaluations, time_frame
 from training.doctor.file_checks import report_files
 from training.doctor.findings import Findings
 from training.doctor.frame_facts import examine_set
@@ -23,6 +25,7 @@ from training.doctor.scale import fitted, report_scale, usual_size
 from training.doctor.sheet import Row, Uint8Array, contact_sheet, crop_row, set_row
 from training.doctor.speed import (
     Loaded,
+    Speed,
     estimate_speed,
     first_crops,
     load_batches,
@@ -138,10 +141,27 @@ def _estimate_time(
     settings = diagnosis.settings
     with diagnosis.findings.kept('time', 'choose a smaller loop.batch_size or model.context_size'):
         speed = estimate_speed(network.method, settings, runtime, loaded, display)
+        speed = _with_evaluations(speed, diagnosis, network, runtime)
         diagnosis.speed = speed
         diagnosis.estimates['loading'] = f'{1 / loaded.image_s:.3g} images per second and process'
         diagnosis.estimates['time'] = speed.sentence()
         report_speed(speed, settings, loaded, diagnosis.findings)
+
+
+def _with_evaluations(
+    speed: Speed, diagnosis: Diagnosis, network: Network, runtime: Runtime
+) -> Speed:
+    settings = diagnosis.settings
+    role = 'target' if settings.validation is None else 'validation'
+    facts = diagnosis.facts.get(role, ())
+    has_teacher = getattr(network.method, 'teacher', None) is not None
+    looks, size = planned_evaluations(settings, len(facts), teacher=has_teacher), usual_size(facts)
+    if looks is None or size is None:
+        return speed
+    frame_s = time_frame(network.method, settings, runtime, size)
+    return replace(
+        speed, evaluations=looks.times, evaluation_s=looks.frames * looks.networks * frame_s
+    )
 
 
 def _sheet(diagnosis: Diagnosis, classes: ClassSet, loaded: Loaded | None) -> Uint8Array | None:

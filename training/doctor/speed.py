@@ -59,6 +59,8 @@ class Speed:
         load_s: time in which the loading processes fill one batch [s].
         workers: loading processes per set; without any, loading and learning take turns.
         iterations: steps of the run.
+        evaluations: how often it looks at frames between them.
+        evaluation_s: time of each look [s]; writing scores and pictures is not in it.
     """
 
     step_s: float
@@ -66,6 +68,8 @@ class Speed:
     load_s: float
     workers: int
     iterations: int
+    evaluations: int = 0
+    evaluation_s: float = 0.0
 
     @property
     def whole_step_s(self) -> float:
@@ -75,15 +79,19 @@ class Speed:
 
     @property
     def run_s(self) -> float:
-        """The whole run without evaluations [s]."""
-        return self.whole_step_s * self.iterations
+        """The whole run with its evaluations [s]."""
+        return self.whole_step_s * self.iterations + self.evaluations * self.evaluation_s
 
     def sentence(self) -> str:
         """The estimate in words."""
+        looks = (
+            f' and {self.evaluations} evaluations of {duration(self.evaluation_s)} each'
+            if self.evaluations
+            else ', without evaluations'
+        )
         return (
             f'{self.step_s:.3g} s per step ({self.steps} timed), loading {self.load_s:.3g} s per '
-            f'step: about {duration(self.run_s)} h:mm:ss for {self.iterations} steps, '
-            'evaluations aside'
+            f'step: about {duration(self.run_s)} h:mm:ss for {self.iterations} steps{looks}'
         )
 
 

@@ -27,16 +27,22 @@ class WindowMean:
 
 
 class Clock:
-    """Speed and time left, from the steps of this process alone."""
+    """Speed and time left, from the steps of this process alone.
+
+    Evaluations and saving are no part of the speed, but of the time left once there were some.
+    """
 
     def __init__(self) -> None:
-        self._seconds, self._steps = 0.0, 0
+        self._seconds, self._steps, self._pauses = 0.0, 0, 0.0
         self._window_seconds, self._window_steps = 0.0, 0
         self._start = time.perf_counter()
 
     def restart(self) -> None:
         """Begin the next step now: what came since the last one belongs to no step."""
-        self._start = time.perf_counter()
+        now = time.perf_counter()
+        if self._steps:
+            self._pauses += now - self._start
+        self._start = now
 
     def lap(self) -> None:
         """End a step and begin the next."""
@@ -54,5 +60,5 @@ class Clock:
         return speed
 
     def left(self, steps: int) -> float:
-        """Time that this many more steps take [s]."""
-        return self._seconds / max(self._steps, 1) * steps
+        """Time that this many more steps take, with pauses as long as up to now [s]."""
+        return (self._seconds + self._pauses) / max(self._steps, 1) * steps
