@@ -8,10 +8,10 @@ labels. How much they vary over images of the network's own domain is stored in 
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from hrda_core.architecture import SMALLEST_SEEN
 from hrda_core.classes import Uint8Array
 from hrda_core.encoders import Encoder
 from hrda_core.hrda import HRDA
-from hrda_core.metadata import entry_of
+from hrda_core.metadata import MetadataEntry
 
 METADATA_KEY = 'domain'
 COMMAND = 'hrda domain-shift --store'
@@ -40,7 +40,7 @@ Statistics = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FeatureDomain:
+class FeatureDomain(MetadataEntry):
     """Early features of the images that a network was made for.
 
     Attributes:
@@ -58,6 +58,9 @@ class FeatureDomain:
     log_spread: tuple[float, ...]
     scale: float
     images: int
+
+    key: ClassVar[str] = METADATA_KEY
+    command: ClassVar[str] = COMMAND
 
     def __post_init__(self) -> None:
         lengths = set(map(len, (self.mean_spread, self.log_deviation, self.log_spread)))
@@ -98,10 +101,6 @@ class FeatureDomain:
         off = (statistics - usual) / deviation
         return float(np.sqrt((off**2).mean())) / self.scale
 
-    def to_json(self) -> str:
-        """Text for the metadata."""
-        return json.dumps(asdict(self))
-
     @classmethod
     def of(cls, model: HRDA) -> FeatureDomain | None:
         """What the checkpoint of a network says; None if it says nothing.
@@ -109,7 +108,7 @@ class FeatureDomain:
         Raises:
             ValueError: what it says cannot be understood, or is of another encoder.
         """
-        domain = entry_of(model, METADATA_KEY, cls, COMMAND)
+        domain = super().of(model)
         if domain is not None and len(domain.mean) != model.encoder.channels[0]:
             raise ValueError(
                 f'the metadata {METADATA_KEY!r} of the checkpoint is of another encoder; run '

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import ClassVar, TypeVar
 
 from hrda_core.hrda import HRDA
 
-T = TypeVar('T')
+E = TypeVar('E', bound='MetadataEntry')
 
 
-def entry_of(model: HRDA, key: str, build: Callable[..., T], command: str) -> T | None:
-    """An entry of the metadata of a network's checkpoint; None if there is none.
+@dataclass(frozen=True)
+class MetadataEntry:
+    """An entry of the metadata; a subclass has the fields, which are plain values.
 
-    Args:
-        model: with the metadata.
+    Attributes:
         key: name of the entry.
-        build: makes it of the fields that the JSON holds.
-        command: what writes the entry, for the error.
-
-    Raises:
-        ValueError: what it says cannot be understood.
+        command: what writes it, for the error.
     """
-    text = model.metadata.get(key)
-    if text is None:
-        return None
-    try:
-        return build(**json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'the metadata {key!r} of the checkpoint cannot be used ({error}); run `{command}` '
-            'again'
-        ) from error
+
+    key: ClassVar[str]
+    command: ClassVar[str]
+
+    def to_json(self) -> str:
+        """Text for the metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of(cls: type[E], model: HRDA) -> E | None:
+        """What the checkpoint of a network says; None if it says nothing.
+
+        Raises:
+            ValueError: what it says cannot be understood.
+        """
+        text = model.metadata.get(cls.key)
+        if text is None:
+            return None
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f'the metadata {cls.key!r} of the checkpoint cannot be used ({error}); run '
+                f'`{cls.command}` again'
+            ) from error

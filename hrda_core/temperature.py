@@ -6,17 +6,17 @@ Calibration of Modern Neural Networks', ICML 2017, section 4.2).
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import ClassVar
 
 from hrda_core.hrda import HRDA
-from hrda_core.metadata import entry_of
+from hrda_core.metadata import MetadataEntry
 
 METADATA_KEY = 'calibration'
 
 
 @dataclass(frozen=True)
-class FittedTemperature:
+class FittedTemperature(MetadataEntry):
     """What `hrda calibrate` found on labelled frames.
 
     Attributes:
@@ -30,22 +30,12 @@ class FittedTemperature:
     error_after: float
     images: int
 
+    key: ClassVar[str] = METADATA_KEY
+    command: ClassVar[str] = 'hrda calibrate'
+
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float('inf'):
             raise ValueError(f'temperature {self.temperature} must be above 0')
-
-    def to_json(self) -> str:
-        """Text for the metadata."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of(cls, model: HRDA) -> FittedTemperature | None:
-        """What the checkpoint of a network says; None if it was not calibrated.
-
-        Raises:
-            ValueError: what it says cannot be understood.
-        """
-        return entry_of(model, METADATA_KEY, cls, 'hrda calibrate')
 
 
 def temperature_of(model: HRDA) -> float:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
-from hrda_core.metadata import entry_of
+from hrda_core.metadata import MetadataEntry
 
 METADATA_KEY = 'anytime'
 
 
 @dataclass(frozen=True)
-class TunedWindows:
+class TunedWindows(MetadataEntry):
     """The cheapest windows that change few labels.
 
     Attributes:
@@ -32,18 +32,8 @@ class TunedWindows:
     window_score: str
     max_flips: float
 
-    def to_json(self) -> str:
-        """Text for the metadata."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of(cls, model: HRDA) -> TunedWindows | None:
-        """What the checkpoint of a network says; None if it was not tuned.
-
-        Raises:
-            ValueError: what it says cannot be understood.
-        """
-        return entry_of(model, METADATA_KEY, cls, 'hrda tune-windows')
+    key: ClassVar[str] = METADATA_KEY
+    command: ClassVar[str] = 'hrda tune-windows'
 
 
 def tuned_settings(settings: InferenceSettings, model: HRDA) -> InferenceSettings:
