@@ -9,7 +9,7 @@ import pytest
 from bare_python import run_without
 
 from training import cli
-from training.settings.run import setting_names
+from training.settings.names import setting_names
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

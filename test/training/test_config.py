@@ -12,7 +12,8 @@ from hrda_core.classes import CITYSCAPES
 from training.cli import main
 from training.data.settings import SourceSettings
 from training.run import command as train
-from training.settings.run import absolute, differences, to_dict, to_yaml
+from training.settings.names import differences
+from training.settings.plain import absolute, to_dict, to_yaml
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 MINIMUM = ['--source.root=sim', '--target.root=camera', '--output=run']

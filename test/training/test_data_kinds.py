@@ -16,7 +16,8 @@ from hrda_core.classes import CITYSCAPES, ClassSet
 from training.cli import main
 from training.data.frames import LabelledFrames, find_labelled, target_images
 from training.data.settings import SourceSettings, TargetSettings, ValidationSettings
-from training.settings.run import TrainSettings, absolute
+from training.settings.plain import absolute
+from training.settings.run import TrainSettings
 
 ROAD, CAR = 0, 13
 IMAGE = np.zeros((2, 3, 3), np.uint8)

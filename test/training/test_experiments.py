@@ -14,7 +14,7 @@ from hrda_core.classes import CITYSCAPES
 from training.cli import main
 from training.settings.experiments import GROUPS
 from training.settings.files import read_settings_file
-from training.settings.run import to_dict
+from training.settings.plain import to_dict
 from training.shipped import shipped_files, shipped_folder
 
 FILES = shipped_files()

@@ -15,7 +15,7 @@ from training.settings.files import (
     read_settings_file,
     resolve_settings,
 )
-from training.settings.run import to_yaml
+from training.settings.plain import to_yaml
 from training.shipped import find_settings, find_shipped_folder, shipped_files
 
 BASE = """

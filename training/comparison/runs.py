@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from training.run.record import Evaluation, RunRecord, read_run, to_evaluation
-from training.settings.run import differences, setting_names, unknown_name
+from training.settings.names import differences, setting_names, unknown_name
 
 At = Literal['last', 'best']
 REPEATED = ('loop.seed', 'output')

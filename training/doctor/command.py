@@ -19,7 +19,7 @@ from jsonargparse import Namespace
 from training.cli import CommandParser
 from training.progress import displayed
 from training.run import command as train
-from training.settings.run import absolute
+from training.settings.plain import absolute
 
 DOCTOR_ONLY = ('report', 'quick', 'no_time', 'no-time')
 """Arguments that say what to look at and are no settings of a run, in all spellings."""

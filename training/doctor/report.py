@@ -22,7 +22,8 @@ from training.doctor.frame_sets import FrameSet
 from training.doctor.scale import fitted, usual_size
 from training.doctor.sheet import Uint8Array
 from training.doctor.speed import Speed
-from training.settings.run import TrainSettings, to_dict
+from training.settings.plain import to_dict
+from training.settings.run import TrainSettings
 from training.whole_files import write_picture, write_text
 
 STYLES = {'error': 'bold red', 'warning': 'yellow', 'note': 'cyan'}

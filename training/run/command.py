@@ -19,17 +19,9 @@ from training.cli import CommandParser
 from training.progress import Display, SilentDisplay, displayed
 from training.run.folder import RunFolder
 from training.settings.files import merge_settings, resolve_settings
-from training.settings.run import (
-    ModelSettings,
-    TrainSettings,
-    absolute,
-    differences,
-    optional_groups,
-    setting_names,
-    to_dict,
-    to_yaml,
-    unknown_name,
-)
+from training.settings.names import differences, optional_groups, setting_names, unknown_name
+from training.settings.plain import absolute, to_dict, to_yaml
+from training.settings.run import ModelSettings, TrainSettings
 from training.shipped import find_settings
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from training.run.running_statistics import RunningStatistics
 from training.run.share import WHOLE, Share
 from training.run.state_file import read_state, write_state
 from training.run.stop_signals import StopSignals
-from training.settings.run import LoopSettings, TrainSettings, to_dict
+from training.settings.plain import to_dict
+from training.settings.run import LoopSettings, TrainSettings
 
 GRADIENT_NORM = 'grad_norm'
 Batch = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 from training.cli import CommandParser
 from training.settings.files import About, SettingsFile, read_settings_file, resolve_settings
-from training.settings.run import differences
+from training.settings.names import differences
 from training.shipped import shipped_experiment, shipped_files
 
 GROUPS = {

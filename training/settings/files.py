@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from training.settings.run import check_names, setting_names
+from training.settings.names import check_names, setting_names
 
 
 @dataclass(frozen=True)
