@@ -48,7 +48,7 @@ class GraphRecorder:
     def record(self, function: Function, example: Tensor) -> Function:
         """The function as a graph for inputs like the example, on its device."""
         fixed = example.clone()
-        side = torch.cuda.Stream(example.device)  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream(example.device)
         side.wait_stream(torch.cuda.current_stream(example.device))
         with torch.cuda.stream(side):
             for _ in range(RUNS_BEFORE_CAPTURE):

@@ -86,8 +86,8 @@ class CommandParser(ArgumentParser):
         # Groups of settings have parsers of their own, whose complaints the outer one quotes.
         raise ValueError(sentence(text, self) if self.exit_on_error else text) from ex
 
-    def format_help(self) -> str:  # noqa: D102
-        text = str(super().format_help())
+    def format_help(self, *args: Any, **kwargs: Any) -> str:  # noqa: D102
+        text = str(super().format_help(*args, **kwargs))
         for name, settings_type in self.optional_groups.items():
             group = ArgumentParser(usage='', add_help=False)
             group.add_class_arguments(settings_type, name)

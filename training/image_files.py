@@ -121,11 +121,11 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with path.open('rb') as file:
             with Image.open(file) as image:
-                size = image.size
+                width, height = image.size
             _check_whole(file)
     except (OSError, UnidentifiedImageError, ValueError) as error:
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
-    return size
+    return int(width), int(height)
 
 
 def check_images(paths: Sequence[Path]) -> None:

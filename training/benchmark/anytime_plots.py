@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -64,7 +65,9 @@ def _draw_orders(axes: Axes, points: Sequence[Point]) -> None:
         line = [point for point in budgets if point.policy.order == order]
         shares = [100 * fmean(point.windows) / point.planned for point in line]
         flips = [100 * fmean(point.flips) for point in line]
-        style = {'color': 'black', 'linestyle': CONTROLS[order]} if order in CONTROLS else {}
+        style: dict[str, Any] = (
+            {'color': 'black', 'linestyle': CONTROLS[order]} if order in CONTROLS else {}
+        )
         axes.plot(shares, flips, marker='.', label=order.replace('_', ' x '), **style)
     axes.set_xlabel('windows computed [%]')
     axes.set_ylabel('labels that differ from all windows [%]')

@@ -64,4 +64,4 @@ def write_frames(root: Path) -> None:
 
 def _blocks(generator: np.random.Generator, size: tuple[int, int], values: int) -> np.ndarray:
     coarse = generator.integers(0, values, (8, 16), np.uint8)
-    return cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST))

@@ -19,7 +19,7 @@ def photograph(generator: np.random.Generator, size: tuple[int, int]) -> Uint8Ar
     coarse = generator.integers(0, 256, (9, 16, 3), np.uint8)
     smooth = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC).astype(np.int16)
     noise = generator.integers(-3, 4, smooth.shape, np.int16)
-    return np.clip(smooth + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(smooth + noise, 0, 255), np.uint8)
 
 
 def made_up_image(seed: int, size: tuple[int, int]) -> Uint8Array:

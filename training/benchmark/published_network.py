@@ -92,7 +92,7 @@ def write_out_attention(encoder: nn.Module) -> None:
     """Have the blocks of a timm model compute attention in steps, as the published code does."""
     for module in encoder.modules():
         if hasattr(module, 'fused_attn'):
-            module.fused_attn = False
+            setattr(module, 'fused_attn', False)  # noqa: B010
 
 
 def decode(head: nn.Module | None, features: list[Tensor]) -> Tensor:

@@ -82,7 +82,7 @@ def _train(
         raise _Ended
 
     with TemporaryDirectory(prefix='hrda_bench_') as folder, suppress(_Ended):
-        parts = Parts(settings, method, batches, None, (), lone_workplace(runtime))  # type: ignore[arg-type]
+        parts = Parts(settings, method, batches, None, (), lone_workplace(runtime))
         parts.loop(RunFolder(folder), PlainDisplay(Console(quiet=True))).run()
 
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from training.run.record import Evaluation, RunRecord, read_run, to_evaluation
 from training.settings.names import differences, setting_names, unknown_name
@@ -18,7 +18,8 @@ REPEATED = ('loop.seed', 'output')
 """Settings in which repetitions of one experiment differ."""
 
 
-class Measured(NamedTuple):
+@dataclass(frozen=True)
+class Measured:
     """A figure over the seeds of an experiment.
 
     Attributes:

@@ -41,7 +41,8 @@ class ClassStatistics:
     def shares(self) -> npt.NDArray[np.float64]:
         """Share of every class in all labelled pixels, (classes,), sums to 1."""
         totals = self.counts.sum(axis=0)
-        return totals / max(int(totals.sum()), 1)
+        shares: npt.NDArray[np.float64] = totals / max(int(totals.sum()), 1)
+        return shares
 
 
 def class_statistics(

@@ -154,14 +154,14 @@ class TargetDataset(Dataset[dict[str, Any]]):
         generator = step_generator(self._seed, Stream.TARGET, *place)
         path = self.images[int(generator.integers(len(self.images)))]
         image = resize_image(read_image(path), self._settings.size)
-        valid = target_valid(path, *image.shape[:2], self._settings)
+        valid = target_valid(path, image.shape[0], image.shape[1], self._settings)
         if not valid.any():
             raise ValueError(
                 f'target.margins {self._settings.margins}, and the mask beside it if there is '
                 f'one, leave nothing of {path}, which is {image.shape[1]}x{image.shape[0]} px '
                 'when resized'
             )
-        box = random_crop(*valid.shape, self._crop_size, generator)
+        box = random_crop(valid.shape[0], valid.shape[1], self._crop_size, generator)
         image, valid = _cut(image, box), _cut(valid, box)
         if generator.random() < 0.5:
             image, valid = image[:, ::-1], valid[:, ::-1]

@@ -45,8 +45,9 @@ def rare_class_probabilities(
             'check source.labels and source.label_ids'
         )
     logits = np.where(occurring, (1 - shares) / temperature, -np.inf)
-    weights = np.exp(logits - logits.max())
-    return weights / weights.sum()
+    weights: npt.NDArray[np.float64] = np.exp(logits - logits.max())
+    weights /= weights.sum()
+    return weights
 
 
 class RareClassSampler:

@@ -74,14 +74,14 @@ def balanced_crop(
     Shape:
         label: uint8 (H, W) train ids.
     """
-    box = random_crop(*label.shape, crop, generator)
+    box = random_crop(label.shape[0], label.shape[1], crop, generator)
     if max_share >= 1:
         return box
     for _ in range(CROP_REDRAWS):
         counts = count_labels(label[box.y1 : box.y2, box.x1 : box.x2])[:IGNORE]
         if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < max_share:
             break
-        box = random_crop(*label.shape, crop, generator)
+        box = random_crop(label.shape[0], label.shape[1], crop, generator)
     return box
 
 
@@ -142,4 +142,4 @@ def photometric_distortion(image: Uint8Array, generator: np.random.Generator) ->
 
 def _linear(values: Uint8Array, factor: float, offset: float) -> Uint8Array:
     table = np.clip(np.arange(256) * factor + offset, 0, 255).round().astype(np.uint8)
-    return table[values]
+    return np.asarray(table[values])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hrda_core.classes import ClassSet, resolve_classes
 from hrda_core.runtime import Runtime
+from training.contact_sheet import Row
 from training.data.class_stats import keep_statistics
 from training.doctor.class_table import class_table, report_classes, statistics_of
 from training.doctor.colours import colours_of, report_colours
@@ -22,7 +23,7 @@ from training.doctor.memory import report_memory
 from training.doctor.network import Network, inspect_network
 from training.doctor.report import Diagnosis
 from training.doctor.scale import fitted, report_scale, usual_size
-from training.doctor.sheet import Row, Uint8Array, contact_sheet, crop_row, set_row
+from training.doctor.sheet import Uint8Array, contact_sheet, crop_row, set_row
 from training.doctor.speed import (
     Loaded,
     Speed,
@@ -175,8 +176,8 @@ def _sheet(diagnosis: Diagnosis, classes: ClassSet, loaded: Loaded | None) -> Ui
             else ', resized to {}x{}'.format(*fitted(each, usual))
         )
         rows.append(set_row(each, f'{len(each)} frames{size}{resized}'))
-    for role in ('source', 'target') if loaded is not None else ():
-        crops = first_crops(loaded, role)
+    for role in ('source', 'target'):
+        crops = [] if loaded is None else first_crops(loaded, role)
         if crops:
             rows.append(crop_row(role, crops, classes))
     if not rows:

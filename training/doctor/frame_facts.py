@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,7 +108,7 @@ def _examine(frames: FrameSet, index: int, *, quick: bool) -> FrameFacts:
     return FrameFacts(**image, **label)
 
 
-def _image_header(path: Path) -> dict[str, object]:
+def _image_header(path: Path) -> dict[str, Any]:
     try:
         size = image_size(path)
         with Image.open(path) as image:
@@ -118,7 +119,7 @@ def _image_header(path: Path) -> dict[str, object]:
     return {'size': size, 'bits': bits, 'orientation': orientation}
 
 
-def _image(path: Path) -> dict[str, object]:
+def _image(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         header = inspect_image(data)
@@ -162,14 +163,14 @@ def difference_hash(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return hash_grey(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
-def _label_header(frames: LabelledFrames, index: int) -> dict[str, object]:
+def _label_header(frames: LabelledFrames, index: int) -> dict[str, Any]:
     try:
         return {'label_size': image_size(frames.labels[index])}
     except ValueError as error:
         return {'label_error': str(error)}
 
 
-def _label(frames: LabelledFrames, index: int) -> dict[str, object]:
+def _label(frames: LabelledFrames, index: int) -> dict[str, Any]:
     try:
         label = frames.read_label(index)
     except ValueError as error:

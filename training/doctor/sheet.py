@@ -80,7 +80,7 @@ def _crop_tile(crop: dict[str, Any], classes: ClassSet) -> Tile:
 
 
 def _dimmed(image: Uint8Array, hidden: npt.NDArray[np.bool_]) -> Uint8Array:
-    result = image.copy()
+    result: Uint8Array = image.copy()
     result[hidden] = (image[hidden] * 0.35 + np.array(ALARM) * 0.45).astype(np.uint8)
     return result
 

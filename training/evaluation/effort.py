@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from hrda_core.results import Segmentation
-from training.evaluation.scores import plain_number
 
 
 @dataclass
@@ -46,12 +44,9 @@ class Effort:
 
         In mode exact the planned windows are those of the published plan, repeated ones counted.
         """
-        values = {
-            'windows_computed': (fmean, self.computed),
-            'windows_planned': (fmean, self.planned),
-            'median_ms': (median, self.milliseconds),
-        }
+        known = bool(self.milliseconds)
         return {
-            name: plain_number(float(mean(items)) if items else math.nan)
-            for name, (mean, items) in values.items()
+            'windows_computed': fmean(self.computed) if known else None,
+            'windows_planned': fmean(self.planned) if known else None,
+            'median_ms': median(self.milliseconds) if known else None,
         }

@@ -31,12 +31,12 @@ from torch import Tensor
 
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
-from training.data.datasets import target_images, target_valid
-from training.data.frames import read_image
+from training.data.datasets import target_valid
+from training.data.frames import target_images
 from training.data.settings import TargetSettings
 from training.data.transforms import resize_label
 from training.evaluation.scores import plain_number
-from training.image_files import spread
+from training.image_files import read_image, spread
 from training.progress import Display
 
 
@@ -185,10 +185,11 @@ class TargetFrames:
 
     def _inside(self, path: Path, image: Uint8Array) -> Uint8Array:
         """The margins are those of the resized frame, the network gets it as it is."""
-        whole = np.ones(image.shape[:2], np.uint8)
+        height, width = image.shape[:2]
+        whole = np.ones((height, width), np.uint8)
         resized = resize_label(whole, self._settings.size)
-        valid = target_valid(path, *resized.shape, self._settings)
-        return resize_label(valid, (whole.shape[1], whole.shape[0]))
+        valid = target_valid(path, resized.shape[0], resized.shape[1], self._settings)
+        return resize_label(valid, (width, height))
 
 
 def score_target(

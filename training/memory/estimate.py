@@ -107,7 +107,11 @@ def estimate(settings: TrainSettings) -> MemoryEstimate:
 def _busiest(settings: TrainSettings) -> TrainSettings:
     """The same run with every random change of the images switched on."""
     # Without ClassMix, whose draw looks at labels that are not there; it needs no memory.
-    changes = {'class_mix': False, 'jitter_probability': 1.0, 'blur_probability': 1.0}
+    changes: dict[str, Any] = {
+        'class_mix': False,
+        'jitter_probability': 1.0,
+        'blur_probability': 1.0,
+    }
     return dataclasses.replace(
         settings, self_training=dataclasses.replace(settings.self_training, **changes)
     )

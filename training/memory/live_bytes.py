@@ -36,7 +36,7 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self, full_sizes: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = self.peak_full_size = 0
         self._full_sizes = frozenset(full_sizes)
         self._full_size = 0

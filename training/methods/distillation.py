@@ -81,7 +81,7 @@ class Distillation:
         self._loss = SupervisedLoss(settings, student.architecture)
         self._sha256 = sha256_of(path)
         self.metadata = _origin(self.tutor, path, self._sha256)
-        self.notes = (
+        self.notes: tuple[str, ...] = (
             f'learning from {path}: {self.tutor.architecture.encoder}, trained for '
             f'{self.tutor.step} steps',
         )

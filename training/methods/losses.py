@@ -45,7 +45,9 @@ class _ResizedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
-        losses, gradients, learns = [], [], ctx.needs_input_grad[0]
+        losses: list[Tensor] = []
+        gradients: list[Tensor] = []
+        learns = ctx.needs_input_grad[0]
         with without_autocast(logits.device):
             for i in range(len(labels)):
                 small = logits[i : i + 1].detach().float().requires_grad_(learns)
@@ -201,7 +203,8 @@ def feature_distance(
         features, reference: (B, D, h, w); labels: uint8 (B, H, W) train ids.
         result: scalar, float32, without the loss weight.
     """
-    cells = majority_labels(labels, tuple(features.shape[-2:]), min_ratio, classes)
+    size = (features.shape[-2], features.shape[-1])
+    cells = majority_labels(labels, size, min_ratio, classes)
     things = torch.tensor(list(thing_ids), dtype=torch.int64, device=labels.device)
     mask = torch.isin(cells, things)
     distance = torch.linalg.vector_norm(features.float() - reference.float(), dim=1)

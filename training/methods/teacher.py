@@ -80,7 +80,8 @@ class Teacher:
             return
         self.updates = step + 1
         weight = 1 - ema_alpha(step, self._alpha)
-        averages, currents = list(self.model.parameters()), list(student.parameters())
+        averages: list[Tensor] = list(self.model.parameters())
+        currents: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(averages, currents, weight)
 
     @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,7 @@ class Parts:
 
     settings: TrainSettings
     method: Method
-    batches: Batches
+    batches: Callable[[range], Iterable[Mapping[str, Any]]]
     evaluate: Evaluate | None
     introduction: tuple[str, ...]
     workplace: Workplace

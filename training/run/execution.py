@@ -35,7 +35,7 @@ def prepare(method: Method, settings: LoopSettings) -> None:
     networks = _networks(method)
     if settings.channels_last:
         for network in networks:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
     if settings.gradient_checkpointing:
         for module in recomputable(method.student):
             recompute(module)
@@ -87,7 +87,7 @@ def recompute(module: nn.Module) -> None:
     The backward pass computes it again, with the same dropout and drop path. Statistics of batch
     norms are not moved a second time.
     """
-    module.forward = partial(_recomputed, module, module.forward)  # type: ignore[method-assign]
+    module.forward = partial(_recomputed, module, module.forward)
 
 
 def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

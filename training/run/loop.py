@@ -88,7 +88,7 @@ class TrainingLoop:
         prepare(self.method, settings.loop)
         self._statistics = RunningStatistics(self._networks().values())
         self.optimiser = build_optimiser(method.student, settings.optimiser)
-        self._stepper = self._fabric.setup_optimizers(self.optimiser)
+        self._stepper: Any = self._fabric.setup_optimizers(self.optimiser)
         self._shares = step_shares(settings.loop, self._processes)
         self._batches, self._evaluate = batches, evaluate
         self.done, self._stopped_by = 0, ''

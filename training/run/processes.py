@@ -46,7 +46,7 @@ class Processes:
 
     def __init__(self, rank: int = 0, count: int = 1) -> None:
         self.rank, self.count = rank, count
-        self._group = dist.new_group(backend='gloo', timeout=PATIENCE) if count > 1 else None
+        self._group: Any = dist.new_group(backend='gloo', timeout=PATIENCE) if count > 1 else None
 
     @property
     def first(self) -> bool:

@@ -147,9 +147,10 @@ def _resolve(path: Path, trail: tuple[Path, ...], seen: set[Path]) -> dict[str, 
 
 def _bases(value: object, path: Path) -> tuple[Path, ...]:
     names = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(name, str) and name for name in names):
+    texts = [name for name in names if isinstance(name, str) and name]
+    if len(texts) < len(names):
         raise ValueError(f'{path}: base is {value!r}, expected the path of a settings file')
-    return tuple((path.parent / Path(name).expanduser()).resolve() for name in names)
+    return tuple((path.parent / Path(name).expanduser()).resolve() for name in texts)
 
 
 def _about(value: object, path: Path) -> About | None:

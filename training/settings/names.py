@@ -17,7 +17,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ''
     """Dotted names of the settings in which two `to_dict` results differ."""
     names: list[str] = []
     for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
+        a: Any = old.get(key)
+        b: Any = new.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping) and not _is_free_form(key):
             names += differences(a, b, f'{prefix}{key}.')
         elif _are_groups(a) and _are_groups(b) and len(a) == len(b):
@@ -93,7 +94,7 @@ def _without_indices(name: str) -> str:
 
 def _dataclass_in(hint: Any) -> type | None:
     options = typing.get_args(hint) if _holds_others(hint) else (hint,)
-    return next((option for option in options if dataclasses.is_dataclass(option)), None)
+    return next((o for o in options if isinstance(o, type) and dataclasses.is_dataclass(o)), None)
 
 
 def _holds_others(hint: Any) -> bool:

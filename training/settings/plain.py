@@ -14,7 +14,8 @@ from training.settings.run import TrainSettings
 
 def to_dict(settings: TrainSettings) -> dict[str, Any]:
     """The settings as plain values: dicts, lists, numbers, text."""
-    return _plain(dataclasses.asdict(settings))
+    values: dict[str, Any] = _plain(dataclasses.asdict(settings))
+    return values
 
 
 def to_yaml(settings: TrainSettings) -> str:
@@ -35,10 +36,10 @@ def absolute(settings: TrainSettings) -> TrainSettings:
             changes[name] = _with_absolute_root(data)
     changes['extra_sources'] = [_with_absolute_root(data) for data in settings.extra_sources]
     files = {name: getattr(settings.model, name) for name in ('encoder_weights', 'start_from')}
-    changes['model'] = dataclasses.replace(
-        settings.model,
-        **{name: _absolute_path(file) for name, file in files.items() if file is not None},
-    )
+    found: dict[str, Any] = {
+        name: _absolute_path(file) for name, file in files.items() if file is not None
+    }
+    changes['model'] = dataclasses.replace(settings.model, **found)
     teacher = settings.distillation.teacher
     if teacher is not None:
         changes['distillation'] = dataclasses.replace(

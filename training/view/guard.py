@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 HEADERS = {
@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refuse_strangers(names: Collection[str]) -> Callable[[web.Request, Handler], Awaitable[Any]]:
+def refuse_strangers(names: Collection[str]) -> Middleware:
     """A middleware that answers 403 to requests by a foreign name or from a foreign page.
 
     Args:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from hrda_core.classes import Uint8Array
-from hrda_core.segmenter import Segmentation, Segmenter
+from hrda_core.results import Segmentation
+from hrda_core.segmenter import Segmenter
 from training.view.playback import Playback
 from training.view.recordings import Cursor, Recording
 
@@ -20,7 +22,8 @@ REMEMBERED = 100
 RATE_WINDOW_S = 10.0
 
 
-class Shown(NamedTuple):
+@dataclass(frozen=True)
+class Shown:
     """A frame and what the network says of it.
 
     Attributes:

@@ -99,7 +99,8 @@ class TrainIds:
         return str(value)
 
     def _wrong(self, ids: IntArray) -> npt.NDArray[np.bool_]:
-        return (ids >= len(self.classes)) & (ids != IGNORE)
+        wrong: npt.NDArray[np.bool_] = (ids >= len(self.classes)) & (ids != IGNORE)
+        return wrong
 
     def key(self) -> str:
         """See `LabelCodec.key`."""

@@ -112,4 +112,4 @@ def _decode(path: Path) -> npt.NDArray[Any]:
 
 def _mode(path: Path) -> str:
     with Image.open(path) as image:
-        return image.mode
+        return str(image.mode)
