@@ -32,8 +32,17 @@ def look(script, tmp_path, **options):
         return asyncio.run(run(url))
 
 
+async def settle(page):
+    """Wait for the frames that are under way, which a pause does not call back."""
+    seen, now = None, await page.value('document.body.dataset.frames')
+    while seen != now:
+        await asyncio.sleep(0.3)
+        seen, now = now, await page.value('document.body.dataset.frames')
+
+
 async def go_to(page, index):
     """Drag the slider to a frame, and wait until it is shown."""
+    await settle(page)
     await page.value(
         f"""(() => {{
           const place = document.getElementById('place');
@@ -43,6 +52,7 @@ async def go_to(page, index):
         }})()"""
     )
     await page.wait_for(f"document.querySelectorAll('#legend li')[{index}].className === ''")
+    await settle(page)
 
 
 async def press(page, selector):

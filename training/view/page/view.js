@@ -10,6 +10,7 @@ const legend = new Legend(byId('legend'), (focus) => repaint({ focus }));
 const wish = { view: 'overlay', alpha: 0.5, least: 0, focus: null };
 const latencies = [];
 let socket = null;
+let showing = Promise.resolve();
 let times = [0];
 let state = {};
 let pointer = null;
@@ -144,7 +145,8 @@ function connect() {
   socket.binaryType = 'arraybuffer';
   socket.onmessage = ({ data }) => {
     if (typeof data !== 'string') {
-      showFrame(data);
+      // One after the other: a large frame takes longer to unpack than the one behind it.
+      showing = showing.then(() => showFrame(data)).catch(console.error);
       return;
     }
     const told = JSON.parse(data);
