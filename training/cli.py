@@ -126,6 +126,8 @@ def main(argv: list[str] | None = None) -> int:
         return _complain(arguments[0], _missing_module(error))
     except (ValueError, KeyError, OSError) as error:
         return _complain(arguments[0], _sentence(error))
+    except MemoryError as error:
+        return _complain(arguments[0], f'out of memory: {_sentence(error)}')
 
 
 def overview() -> str:
@@ -155,7 +157,15 @@ def _run_command(name: str, argv: list[str]) -> int:
     module.add_arguments(parser)
     prepare: Callable[[list[str]], list[str]] = getattr(module, 'prepare_argv', list)
     # Settings arrive at `run` as the dataclasses they belong to.
-    return int(module.run(parser.instantiate(parser.parse_args(prepare(argv)))))
+    return int(module.run(_instantiate(parser, parser.parse_args(prepare(argv)))))
+
+
+def _instantiate(parser: CommandParser, parsed: Namespace) -> Namespace:
+    try:
+        made: Namespace = parser.instantiate(parsed)
+    except ValueError as error:
+        raise ValueError(sentence(' '.join(str(error).split()), parser)) from error
+    return made
 
 
 def _first_paragraph(module: ModuleType) -> str:

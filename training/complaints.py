@@ -20,6 +20,11 @@ PLAIN: dict[Any, str] = {
     type(None): 'null',
 }
 KEY = re.compile(r'Parser key "([\w.\[\]-]+)"(?: element \d+)?: ?')
+WITHIN = re.compile(
+    r'Does not validate .*? Errors: (?:- Expected a .*? )?- (?!Expected a)(.*?)'
+    r'(?= - Expected a | Given value type)'
+)
+"""What a group of settings that may be null says against its values when it is made."""
 VALUE = re.compile(
     r"""(?:(?:Got|Given) value:|Unable to load config) ?"""
     r"""(.*?)(?= - Expected | - Parser key | Subclass types |$)"""
@@ -47,6 +52,8 @@ def sentence(message: str, parser: ArgumentParser) -> str:
     ):
         choices = re.findall(r"'([^']*)'", found[3])
         return _refused(found[1].split('/')[-1], found[2].strip("'"), choices)
+    if found := WITHIN.match(message):
+        return found[1]
     return _wrong_value(message, parser)
 
 

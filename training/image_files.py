@@ -123,7 +123,10 @@ def image_size(path: Path) -> tuple[int, int]:
             with Image.open(file) as image:
                 width, height = image.size
             _check_whole(file)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except UnidentifiedImageError as error:
+        reason = 'it is no picture' if path.stat().st_size else 'it is empty'
+        raise ValueError(f'{path} cannot be read as an image: {reason}') from error
+    except (OSError, ValueError) as error:
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
     return int(width), int(height)
 

@@ -11,7 +11,7 @@ import tiny_run
 
 from training.cli import main
 from training.deployment.chosen_images import choose_images
-from training.image_files import spread
+from training.image_files import image_size, spread
 
 
 @pytest.fixture
@@ -69,3 +69,26 @@ def test_an_image_too_small_to_be_segmented_is_named(
         cv2.imwrite(str(place / 'data' / name / '03.png'), np.zeros((8, 8), np.uint8))
     assert main([*command.format(place).split()]) == 1
     assert '03.png: an image of 8x8 is outside 16..8192' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'tune-windows {0}/m.safetensors {0}/data/images --sizes=64,256',
+        f'eval {{0}}/m.safetensors {DATA} --mode=anytime --window_size=256',
+        f'bench anytime {{0}}/m.safetensors {DATA} -o {{0}}/bench --sizes 64 256',
+    ],
+)
+def test_windows_larger_than_the_images_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main(command.format(place).split()) == 1
+    error = capsys.readouterr().err
+    assert 'windows of 256 px are larger than an image of 96x80 px' in error, error
+
+
+def test_an_empty_image_and_one_of_text_are_told_apart(tmp_path: Path) -> None:
+    for text, reason in (('', 'it is empty'), ('text', 'it is no picture')):
+        (tmp_path / 'a.png').write_text(text)
+        with pytest.raises(ValueError, match=f'a.png cannot be read as an image: {reason}$'):
+            image_size(tmp_path / 'a.png')

@@ -54,6 +54,7 @@ def test_train_without_torch_is_one_sentence(tmp_path: Path) -> None:
         (ValueError('too small'), 1, 'too small'),
         (FileNotFoundError('x.yaml: no such file'), 1, 'x.yaml: no such file'),
         (PermissionError(13, 'Permission denied', 'x'), 1, 'x: Permission denied'),
+        (MemoryError('too much'), 1, 'out of memory: too much'),
         (KeyError('road'), 1, "no entry 'road'"),
         (KeyboardInterrupt(), 130, 'interrupted'),
     ],
@@ -121,6 +122,13 @@ CONFIG = Path(__file__).parents[2] / 'config' / 'train' / 'robot.yaml'
         (f'train {CONFIG} --target.size=[1]', r"target.size is '\[1\]', expected a list of 2"),
         (f'train {CONFIG} --target.kind=foldr', "target.kind is 'foldr'.*did you mean folder"),
         (f'train {CONFIG} --validation.merge=3', 'validation.merge is .3., expected names and'),
+        (f'train {CONFIG} --loop.seed=99999999999999999999', 'loop.seed .* must be at most'),
+        (f'train {CONFIG} --target.size=[0,0]', 'size 0x0 of the target is below 16 px'),
+        ('bench train --encoder=mit_b55', 'did you mean mit_b5'),
+        ('bench anytime x --threads=0', '--threads 0 must be at least 1'),
+        (f'train {CONFIG} --crop_size=1000000', 'crop_size 1000000 must be at most 8192 px'),
+        (f'train {CONFIG} --optimiser.lr=.inf', 'optimiser.lr inf must be above 0, and finite'),
+        (f'train {CONFIG} --optimiser.betas=[0.9,1]', r'optimiser.betas .* must be in 0..1'),
         (f'train {CONFIG} --extra_sources=[3]', "extra_sources is '3', expected a list, each a"),
     ],
 )
@@ -141,3 +149,12 @@ def test_wrong_values_in_a_settings_file_are_told_alike(
     file.write_text('target: {root: x, size: big}\nsource: null\n')
     assert cli.main(['train', str(file)]) == 1
     assert "target.size is 'big', expected a list of 2 values" in capsys.readouterr().err
+
+
+def test_a_broken_settings_file_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'c.yaml').write_text('a: [\n')
+    assert cli.main(['train', str(tmp_path / 'c.yaml')]) == 1
+    error = capsys.readouterr().err
+    assert 'c.yaml: no settings file' in error and 'line 2' in error and error.count('\n') == 1

@@ -35,7 +35,11 @@ from training.benchmark.anytime_report import COLUMNS, anytime_tables, plain_row
 from training.benchmark.inference_specs import Network
 from training.benchmark.report import WIDTH, write_csv, write_figures
 from training.data.validation_frames import ValidationFrames
-from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.deployment.arguments import (
+    add_inference_arguments,
+    check_window_size,
+    inference_settings,
+)
 from training.evaluation.arguments import (
     add_data_arguments,
     open_frames,
@@ -72,6 +76,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Measure, print the table, write figure and files."""
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f'--threads {args.threads} must be at least 1')
     check_writable(args.output, folder=True)
     settings, model = inference_settings(args), load_model(args.checkpoint)
     if args.image_scale is not None:
@@ -79,6 +85,9 @@ def run(args: Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     frames = open_data(args, model.classes)
+    height, width = frames[0].image.shape[:2]
+    for size in args.sizes:
+        check_window_size(size, (width, height), model.architecture)
     merge, score = parse_merge(args.merge), [n.strip() for n in args.score.split(',') if n.strip()]
     new_matrix = partial(ConfusionMatrix, model.classes, merge, score)
     with displayed() as display:

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from hrda_core.runtime import choose_runtime
 from training.benchmark.contenders import Peak
+from training.benchmark.inference_specs import Network
 from training.benchmark.loading import loading_rate
 from training.benchmark.report import write_figures
 from training.benchmark.training_contenders import training_contender
@@ -81,6 +82,7 @@ def run(args: Namespace) -> int:
     check_writable(args.json)
     console = Console(highlight=False)
     ours = bench_settings(args)
+    Network(args.encoder).load('meta')  # an unknown encoder is found now
     plain = bench_settings(args, plain=True)
     measured = take_turns(plain, ours, args.threads, args.steps, console.print)
     rate = loading_rate(ours, args.steps)

@@ -7,6 +7,9 @@ from typing import Literal
 
 from training.data.kinds import Kind, Split
 
+SMALLEST_SIDE = 16
+"""Of resized frames [px]."""
+
 
 @dataclass(frozen=True)
 class LabelFileSettings:
@@ -68,7 +71,8 @@ class SourceSettings(LabelledSettings):
     above 0. With one source it does nothing."""
 
     def __post_init__(self) -> None:
-        """Check the weight; raises ValueError."""
+        """Check weight and size; raises ValueError."""
+        _check_size(self.size, f'of the source {self.root}')
         if not 0 < self.weight < float('inf'):
             raise ValueError(
                 f'weight {self.weight} of the source {self.root} must be above 0; leave the '
@@ -86,7 +90,8 @@ class FewLabelsSettings(LabelledSettings):
     """Share of the labelled images of the run that come from these frames, above 0, below 1."""
 
     def __post_init__(self) -> None:
-        """Check the share; raises ValueError."""
+        """Check share and size; raises ValueError."""
+        _check_size(self.size, 'of few_labels')
         if not 0 < self.share < 1:
             raise ValueError(
                 f'few_labels.share {self.share} must be above 0 and below 1; to learn from these '
@@ -123,6 +128,10 @@ class TargetSettings:
     exclude: list[str] = field(default_factory=list)
     """Images to leave out, by name or path below root; * stands for any text."""
 
+    def __post_init__(self) -> None:
+        """Check the size; raises ValueError."""
+        _check_size(self.size, 'of the target')
+
 
 @dataclass(frozen=True)
 class ValidationSettings(LabelFileSettings):
@@ -134,3 +143,11 @@ class ValidationSettings(LabelFileSettings):
     """Class name → class name it is scored as, in predictions and labels ({truck: car})."""
     score: list[str] = field(default_factory=list)
     """Class names in the mean; empty = all that occur in labels or predictions."""
+
+
+def _check_size(size: tuple[int, int] | None, whose: str) -> None:
+    if size is not None and min(size) < SMALLEST_SIDE:
+        raise ValueError(
+            f'the size {size[0]}x{size[1]} {whose} is below {SMALLEST_SIDE} px; name (width, '
+            'height) that frames fit into, or null'
+        )

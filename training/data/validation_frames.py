@@ -12,7 +12,7 @@ from hrda_core.classes import ClassSet
 from training.data.class_stats import Progress, class_statistics
 from training.data.frames import find_labelled
 from training.data.settings import ValidationSettings
-from training.image_files import spread
+from training.image_files import image_size, spread
 
 Uint8Array = npt.NDArray[np.uint8]
 
@@ -49,6 +49,10 @@ class ValidationFrames:
 
     def __len__(self) -> int:
         return len(self._indices)
+
+    def largest(self) -> tuple[int, int]:
+        """(width, height) of the frame with the longest side [px], from the headers."""
+        return max((image_size(self.frames.images[index]) for index in self._indices), key=max)
 
     def check_labels(
         self, cache_dir: Path | None = None, progress: Progress | None = None

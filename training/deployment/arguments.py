@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hrda_core.architecture import Architecture
 from hrda_core.inference import InferenceSettings, parse_class_weights
 
 LIMITS = ('threshold', 'budget', 'deadline_ms')
@@ -20,6 +21,26 @@ def add_inference_arguments(parser: ArgumentParser) -> None:
         help='weights of classes in the score of a window, such as "person=4, rider=2"; 1 for '
         'those not named',
     )
+
+
+def check_window_size(size: int, image: tuple[int, int], architecture: Architecture) -> None:
+    """Refuse windows that are larger than the image they are cut from.
+
+    Args:
+        size: as asked for [px of the scaled image]; 0, the trained size, is always right.
+        image: (width, height) [px].
+        architecture: says how images are scaled.
+
+    Raises:
+        ValueError: one window would be more than the whole image.
+    """
+    longer = round(max(image) * architecture.image_scale)
+    if size > max(longer, architecture.detail_size):
+        raise ValueError(
+            f'windows of {size} px are larger than an image of {image[0]}x{image[1]} px, whose '
+            f'longer side is {longer} px as the network sees it; take smaller ones, or 0 for the '
+            'trained size'
+        )
 
 
 def inference_settings(args: Namespace) -> InferenceSettings:

@@ -23,10 +23,14 @@ from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.tuning import METADATA_KEY, TunedWindows
-from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.deployment.arguments import (
+    add_inference_arguments,
+    check_window_size,
+    inference_settings,
+)
 from training.deployment.chosen_images import choose_images
 from training.deployment.window_tuning import Curve, Trial, measure
-from training.image_files import read_image
+from training.image_files import image_size, read_image
 from training.progress import Display, displayed
 from training.whole_files import check_writable
 
@@ -59,11 +63,15 @@ def run(args: Namespace) -> int:
     model, output = load_model(args.checkpoint), args.output or args.checkpoint
     check_writable(output)
     settings = replace(inference_settings(args), mode='anytime')
-    sizes = _sizes(args.sizes, settings, model)
+    # All before the first is measured, so that what cannot be is found now.
+    tried = [replace(settings, window_size=n) for n in _sizes(args.sizes, settings, model)]
+    largest = max(map(image_size, paths), key=max)
+    for each in tried:
+        check_window_size(each.window_size, largest, model.architecture)
     curves = {}
     with displayed() as display:
-        for size in sizes:
-            curves[size] = _measure(model, replace(settings, window_size=size), paths, display)
+        for each in tried:
+            curves[each.window_size] = _measure(model, each, paths, display)
     found = {size: curve.cheapest(limit) for size, curve in curves.items()}
     best = min(found, key=lambda size: found[size].milliseconds)
     console = Console(highlight=False)

@@ -18,7 +18,11 @@ from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.segmenter import Segmenter
 from training.data.settings import ValidationSettings
 from training.data.validation_frames import ValidationFrames
-from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.deployment.arguments import (
+    add_inference_arguments,
+    check_window_size,
+    inference_settings,
+)
 from training.evaluation.arguments import (
     add_data_arguments,
     naming_frame,
@@ -190,6 +194,7 @@ def run(args: Namespace) -> int:
         raise ValueError(f'--parts: {args.checkpoint} has one resolution only')
     tally = Tally(segmenter.classes, settings.merge, settings.score, parts=args.parts)
     frames = open_frames(settings, segmenter.classes)
+    check_window_size(args.window_size, frames.largest(), segmenter.model.architecture)
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         tally_frames(tally, segmenter, frames, display)

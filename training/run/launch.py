@@ -49,6 +49,11 @@ def find_workplace(settings: LoopSettings) -> Workplace:
     runtime = choose_runtime(settings.device, settings.precision)
     started = _started_processes()
     devices, nodes = started or (_devices(settings, runtime), settings.nodes)
+    if nodes > 1 and not started and 'MASTER_ADDR' not in os.environ:
+        raise ValueError(
+            f'loop.nodes is {nodes}, but nothing tells where the other machines are: start the '
+            'command by torchrun or srun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK'
+        )
     if devices * nodes == 1:
         return lone_workplace(runtime)
     fabric = Fabric(

@@ -84,7 +84,8 @@ def read_settings_file(path: Path) -> SettingsFile:
     try:
         values = yaml.safe_load(path.read_text(encoding='utf-8'))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: no settings file (YAML text): {error}') from error
+        reason = ' '.join(str(error).replace('in "<unicode string>", ', 'at ').split())
+        raise ValueError(f'{path}: no settings file (YAML text): {reason}') from error
     if not isinstance(values, Mapping):
         raise ValueError(f'{path}: holds no settings; copy config/train/robot.yaml and edit it')
     values = dict(values)

@@ -7,6 +7,7 @@ not to the file. A run folder keeps them as absolute paths.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,11 @@ from training.methods.settings import (
     MinEntropySettings,
     SelfTrainingSettings,
 )
+
+LARGEST_NUMBER = 2**31 - 1
+"""Of steps and of seeds, so that generators and tables can hold them."""
+LARGEST_CROP = 8192
+"""Side of crops [px], as of the largest image that can be segmented."""
 
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -99,8 +105,15 @@ class OptimiserSettings:
     def __post_init__(self) -> None:
         """Check the values; raises ValueError."""
         for name in ('lr', 'head_lr_multiplier', 'power'):
-            if not getattr(self, name) > 0:
-                raise ValueError(f'optimiser.{name} {getattr(self, name)} must be above 0')
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(
+                    f'optimiser.{name} {getattr(self, name)} must be above 0, and finite'
+                )
+        for name, values in (('betas', self.betas), ('momentum', (self.momentum,))):
+            if not all(0 <= value < 1 for value in values):
+                raise ValueError(
+                    f'optimiser.{name} {getattr(self, name)} must be in 0..1, below 1'
+                )
         for name in ('weight_decay', 'warmup_steps'):
             if getattr(self, name) < 0:
                 raise ValueError(f'optimiser.{name} {getattr(self, name)} must not be negative')
@@ -177,6 +190,11 @@ class LoopSettings:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f'loop.{name} {getattr(self, name)} must not be negative')
+        for name in ('iterations', 'seed'):
+            if getattr(self, name) > LARGEST_NUMBER:
+                raise ValueError(
+                    f'loop.{name} {getattr(self, name)} must be at most {LARGEST_NUMBER}'
+                )
 
 
 @dataclass(frozen=True)
@@ -240,6 +258,8 @@ class TrainSettings:
                 'method distillation needs a teacher: set distillation.teacher to a checkpoint, '
                 'or use hrda distill TEACHER.safetensors CONFIG'
             )
+        if self.crop_size is not None and self.crop_size > LARGEST_CROP:
+            raise ValueError(f'crop_size {self.crop_size} must be at most {LARGEST_CROP} px')
         if self.crop_size is not None and self.crop_size < self.model.context_size:
             raise ValueError(
                 f'crop_size {self.crop_size} is smaller than model.context_size '
