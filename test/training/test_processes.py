@@ -17,6 +17,7 @@ import torch
 from hrda_core.checkpoints import read_tensors
 from training.cli import main
 from training.run.folder import RunFolder
+from training.run.launch import find_workplace
 from training.run.processes import ALONE
 from training.settings.run import LoopSettings
 
@@ -110,3 +111,10 @@ def test_a_single_process_is_its_own_answer() -> None:
 def test_none_of_a_thing_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f'loop.{next(iter(changes))}'):
         LoopSettings(**changes)
+
+
+def test_machines_that_nobody_named_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ('MASTER_ADDR', 'TORCHELASTIC_RUN_ID', 'SLURM_STEP_NUM_TASKS'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match='nothing tells where the other machines are'):
+        find_workplace(LoopSettings(nodes=2, device='cpu'))
