@@ -60,8 +60,8 @@ def test_shares_follow_the_weights_and_leave_room_for_few_labels(tmp_path: Path)
 def test_few_labels_are_sized_like_the_camera_unless_told_otherwise(tmp_path: Path) -> None:
     settings = _settings(tmp_path, few_labels=FewLabelsSettings('few'))
     assert labelled_sets(settings)[-1].settings.size == (48, 40)
-    settings = _settings(tmp_path, few_labels=FewLabelsSettings('few', size=(9, 9)))
-    assert labelled_sets(settings)[-1].settings.size == (9, 9)
+    settings = _settings(tmp_path, few_labels=FewLabelsSettings('few', size=(20, 16)))
+    assert labelled_sets(settings)[-1].settings.size == (20, 16)
 
 
 def test_one_source_is_drawn_as_if_there_were_no_others(tmp_path: Path) -> None:
