@@ -75,6 +75,14 @@ def list_images(
     return sorted(found)
 
 
+def is_beside_frames(path: Path) -> bool:
+    """Whether a picture is one that `hrda extract` writes beside frames: mask or contact sheet."""
+    return any(
+        path.name == picture and path.with_name(file).is_file()
+        for file, picture in EXTRACTED.items()
+    )
+
+
 def spread(items: Sequence[T], count: int) -> list[T]:
     """So many of some things, evenly spread; all of them if there are fewer."""
     count = min(count, len(items))

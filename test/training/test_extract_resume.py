@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,3 +140,24 @@ def test_a_place_that_cannot_be_written_is_told_first(camera_bag, tmp_path, caps
     (tmp_path / 'out' / 'drive').write_text('mine')
     assert extract(camera_bag(count=1), '-o', tmp_path / 'out') == 1
     assert f'{tmp_path / "out" / FOLDER} cannot be written' in capsys.readouterr().err
+
+
+def test_another_recording_of_the_same_name_is_not_mixed_in(camera_bag, tmp_path, capsys):
+    bag = camera_bag(count=2)
+    extract(bag, '-o', tmp_path / 'out')
+    before = tree(tmp_path / 'out')
+    other = tmp_path / 'other' / 'drive'
+    shutil.copytree(bag, other)
+    assert extract(other, '-o', tmp_path / 'out') == 1
+    assert f'holds frames of {bag}, which has the same name as {other}' in capsys.readouterr().err
+    assert tree(tmp_path / 'out') == before
+
+
+def test_a_recording_that_was_moved_is_still_the_same(camera_bag, tmp_path):
+    bag = camera_bag(count=2)
+    extract(bag, '-o', tmp_path / 'out')
+    moved = tmp_path / 'archive' / 'drive'
+    moved.parent.mkdir()
+    bag.rename(moved)
+    assert extract(moved, '-o', tmp_path / 'out') == 0
+    assert len(manifest(tmp_path / 'out')) == 2

@@ -118,3 +118,12 @@ def test_an_output_in_the_input_folder_is_refused(
     assert main(['predict', str(tmp_path / 'in'), *options]) == 1
     assert 'choose a folder outside' in capsys.readouterr().err
     assert not (tmp_path / 'in' / 'looks').exists()
+
+
+def test_what_stands_beside_extracted_frames_is_no_image(tmp_path: Path) -> None:
+    tiny_run.write_frames(tmp_path, 1, 0)
+    frames = tmp_path / 'images'
+    for record, picture in (('splits.json', 'contact_sheet.jpg'), ('extraction.json', 'mask.png')):
+        (frames / record).write_text('{}')
+        (frames / picture).write_bytes(b'')
+    assert [file.path.name for file in find_inputs([str(frames)])] == ['00.png']

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hrda_core.classes import Uint8Array
+from training.image_files import is_beside_frames
 from training.video import VIDEO_SUFFIXES
 from training.whole_files import write_picture
 
@@ -54,7 +55,8 @@ def _expand(path: Path) -> list[InputFile]:
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file or folder')
     if path.is_dir():
-        files = sorted(p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES)
+        pictures = sorted(p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES)
+        files = [picture for picture in pictures if not is_beside_frames(picture)]
         if not files:
             raise ValueError(
                 f'{path}: no images in it ({", ".join(SUFFIXES)}); videos are named one by one'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,11 +121,25 @@ def _opened(
         return
     folder = part.folder(settings.root)
     with open_manifest(folder, settings.recorded()) as manifest:
+        _refuse_another(part, manifest.bags, folder)
         output = FolderOutput(folder, manifest, maker, settings.picture, info, helpers)
         try:
             yield output
         finally:
             output.close()
+
+
+def _refuse_another(part: DriveTopic, bags: Iterable[str], folder: Path) -> None:
+    """Keep recordings of one name apart; one that was moved since is no longer where it was."""
+    here = part.bag.resolve()
+    for other in map(Path, bags):
+        there = other.resolve()
+        nested = here.is_relative_to(there) or there.is_relative_to(here)
+        if there.exists() and not nested:
+            raise ValueError(
+                f'{folder} holds frames of {other}, which has the same name as {part.bag}; '
+                'rename one of the recordings, or choose another --output'
+            )
 
 
 class _Run:

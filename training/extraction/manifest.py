@@ -94,6 +94,7 @@ class Manifest:
 
     Attributes:
         last_kept: the newest frame of earlier runs that was kept; None without any.
+        bags: paths of the recordings that earlier runs took frames from, as they were given.
     """
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
@@ -101,8 +102,10 @@ class Manifest:
         self._known: dict[FrameKey, list[FrameRecord]] = {}
         self._files: set[str] = set()
         self.last_kept: FrameRecord | None = None
+        self.bags: set[str] = set()
         for record in _mended(path):
             self._known.setdefault(record.key, []).append(record)
+            self.bags.add(record.bag)
             if record.kept:
                 self._files.add(record.file)
                 self.last_kept = record
