@@ -234,6 +234,10 @@ class Anytime:
             for score in self._ages[stream].apply(scores[number * count : (number + 1) * count])
         ]
 
+    def is_ready(self, plan: FittedPlan) -> bool:
+        """Whether a deadline, if there is one, can be kept: what windows cost was measured."""
+        return self.settings.deadline_ms is None or plan in self._costs
+
     def note_tail(self, plan: FittedPlan, milliseconds: float) -> None:
         """Tell how long the work on an image after the last window took [ms]."""
         self._costs[plan].record(TAIL, milliseconds)

@@ -246,3 +246,18 @@ def test_one_resolution_has_no_windows_to_choose(model):
 def test_settings_outside_their_range_are_refused(wrong, reason):
     with pytest.raises(ValueError, match=reason):
         InferenceSettings(**wrong)
+
+
+@pytest.mark.parametrize(('deadline_ms', 'warmed'), [(1e6, 1), (None, 0)])
+def test_costs_are_measured_before_the_first_image_with_a_deadline(
+    model, monkeypatch, deadline_ms, warmed
+):
+    warm_up, calls = Segmenter.warm_up, []
+    monkeypatch.setattr(
+        Segmenter, 'warm_up', lambda *args: calls.append(args[1:]) or warm_up(*args)
+    )
+    settings = InferenceSettings('cpu', mode='anytime', deadline_ms=deadline_ms)
+    segmenter = Segmenter(model, settings)
+    for _ in range(2):
+        assert segmenter.segment(picture()).windows_computed == 6
+    assert len(calls) == warmed

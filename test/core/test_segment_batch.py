@@ -89,6 +89,7 @@ def test_cameras_of_a_batch_age_on_their_own(model):
 
 def test_images_share_a_deadline_and_the_best_windows_of_all_come_first(model, monkeypatch):
     segmenter = build(model, mode='anytime', deadline_ms=1e6, class_weights={})
+    segmenter.warm_up(*pictures()[0].shape[:2], images=2)
     sizes = iter([1, 1, 0])
     for name in ('first_batch', 'largest_batch'):
         monkeypatch.setattr(CostModel, name, lambda *_: next(sizes))
