@@ -43,7 +43,8 @@ class CostModel:
         """
         batch = self.largest_batch(left_ms, most)
         if batch == 0 and min(left_ms, most) > 0 and self._doubts(1):
-            self._times = defaultdict(self._times.default_factory, self._named_parts())
+            for size in [part for part in self._times if isinstance(part, int)]:
+                del self._times[size]
             return 1
         return batch
 
@@ -61,7 +62,7 @@ class CostModel:
             known = hoped if measured is None else measured
             if known > left_ms:
                 if batch and hoped <= left_ms and self._doubts(size):
-                    self._times[size].clear()
+                    self._times.pop(size, None)  # or that of a larger size was expected of it
                     return size
                 break
             self._trust(size)
@@ -86,6 +87,3 @@ class CostModel:
     def _trust(self, size: int) -> None:
         self._passed.pop(size, None)
         self._patience.pop(size, None)
-
-    def _named_parts(self) -> dict[str | int, deque[float]]:
-        return {part: times for part, times in self._times.items() if isinstance(part, str)}

@@ -273,7 +273,7 @@ class Segmenter:
         if isinstance(plan, FittedPlan) and self._anytime and not self._anytime.is_ready(plan):
             # Times of a first image, in which memory is laid out, would judge all later ones.
             self.warm_up(images[0].shape[0], images[0].shape[1], len(images))
-            return self._predict(images, streams, take)
+            started_s = time.perf_counter()
         batch = self._batch(plan, len(images))
         if isinstance(plan, FittedPlan):
             assert self._anytime is not None
