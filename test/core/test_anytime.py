@@ -7,27 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_network import CLASSES, TINY, tiny_network
 
 from hrda_core.anytime import Refinement
-from hrda_core.architecture import Architecture
-from hrda_core.classes import ClassSet
 from hrda_core.fitted_plan import fit_plan
 from hrda_core.hrda import HRDA, ContextPrediction
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
-from hrda_core.tuning import METADATA_KEY, TunedWindows
-
-CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
-TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)
+from hrda_core.tuning import TunedWindows
 
 
 @pytest.fixture(scope='module')
 def model() -> HRDA:
-    torch.manual_seed(0)
-    model = HRDA(TINY, CLASSES).eval()
-    for head in (model.head, model.attention_head):
-        torch.nn.init.normal_(head.classify.weight, std=1.0)
-    return model
+    return tiny_network()
 
 
 def picture(height: int = 128, width: int = 192) -> np.ndarray:
@@ -199,7 +191,7 @@ def tuned(model: HRDA, **changes) -> HRDA:
     found = TunedWindows(1.0, 64, 0, 'whole', 'attention_uncertainty', 0.002)
     copy = HRDA(TINY, CLASSES).eval()
     copy.load_state_dict(model.state_dict())
-    copy.metadata = {METADATA_KEY: replace(found, **changes).to_json()}
+    copy.metadata = {TunedWindows.key: replace(found, **changes).to_json()}
     return copy
 
 
@@ -217,7 +209,7 @@ def test_a_tuned_threshold_is_for_its_own_windows_only(model):
 
 def test_metadata_of_no_use_names_the_remedy(model):
     broken = tuned(model)
-    broken.metadata = {METADATA_KEY: '{"threshold": 1}'}
+    broken.metadata = {TunedWindows.key: '{"threshold": 1}'}
     with pytest.raises(ValueError, match='run `hrda tune-windows` again'):
         segment(broken, picture())
 

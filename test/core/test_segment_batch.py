@@ -8,27 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_network import CLASSES, TINY, tiny_network
 
-from hrda_core.architecture import Architecture
-from hrda_core.classes import ClassSet
 from hrda_core.costs import CostModel
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.results import Segmentation
 from hrda_core.segmenter import Segmenter
 
-CLASSES = ClassSet('trio', ('a', 'b', 'c'), ((1, 1, 1),) * 3, ((0,), (1,), (2,)))
-TINY = Architecture('mit_b0', 8, 8, 8, context_size=128, detail_size=64)
 STREAMS = ('front', 'rear', 'left')
 
 
 @pytest.fixture(scope='module')
 def model() -> HRDA:
-    torch.manual_seed(0)
-    model = HRDA(TINY, CLASSES).eval()
-    for head in (model.head, model.attention_head):
-        torch.nn.init.normal_(head.classify.weight, std=1.0)
-    return model
+    return tiny_network()
 
 
 def build(model: HRDA, **options) -> Segmenter:
