@@ -25,7 +25,6 @@ from hrda_core.encoders import Encoder
 from hrda_core.hrda import HRDA
 from hrda_core.metadata import MetadataEntry
 
-METADATA_KEY = 'domain'
 COMMAND = 'hrda domain-shift --store'
 LONGER_SIDE, MULTIPLE = 256, 32
 """Size of the small copy: its longer side, and what both sides are multiples of [px]."""
@@ -59,7 +58,7 @@ class FeatureDomain(MetadataEntry):
     scale: float
     images: int
 
-    key: ClassVar[str] = METADATA_KEY
+    key: ClassVar[str] = 'domain'
     command: ClassVar[str] = COMMAND
 
     def __post_init__(self) -> None:
@@ -111,7 +110,7 @@ class FeatureDomain(MetadataEntry):
         domain = super().of(model)
         if domain is not None and len(domain.mean) != model.encoder.channels[0]:
             raise ValueError(
-                f'the metadata {METADATA_KEY!r} of the checkpoint is of another encoder; run '
+                f'the metadata {cls.key!r} of the checkpoint is of another encoder; run '
                 f'`{COMMAND}` again'
             )
         return domain

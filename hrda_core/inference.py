@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hrda_core.preparation import LARGEST_IMAGE
 from hrda_core.runtime import PRECISIONS
 from hrda_core.selection import SCORES, ScoreName
 
 BACKENDS = ('torch', 'onnx', 'tensorrt')
 MODES = ('exact', 'anytime')
 CONTEXTS = ('whole', 'fewest')
-SMALLEST_WINDOW, LARGEST_WINDOW = 64, 8192
+SMALLEST_WINDOW = 64
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class InferenceSettings:
                 f'window_size {self.window_size} must be a multiple of 16, at least '
                 f'{SMALLEST_WINDOW}, or 0 for the trained size'
             )
-        if self.window_size > LARGEST_WINDOW:
+        if self.window_size > LARGEST_IMAGE:
             raise ValueError(
                 f'window_size {self.window_size} is larger than any image that can be segmented, '
-                f'{LARGEST_WINDOW} px a side'
+                f'{LARGEST_IMAGE} px a side'
             )
         if self.window_overlap < 0 or self.window_overlap % 8:
             raise ValueError(f'window_overlap {self.window_overlap} must be a multiple of 8')

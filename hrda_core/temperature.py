@@ -12,8 +12,6 @@ from typing import ClassVar
 from hrda_core.hrda import HRDA
 from hrda_core.metadata import MetadataEntry
 
-METADATA_KEY = 'calibration'
-
 
 @dataclass(frozen=True)
 class FittedTemperature(MetadataEntry):
@@ -30,7 +28,7 @@ class FittedTemperature(MetadataEntry):
     error_after: float
     images: int
 
-    key: ClassVar[str] = METADATA_KEY
+    key: ClassVar[str] = 'calibration'
     command: ClassVar[str] = 'hrda calibrate'
 
     def __post_init__(self) -> None:

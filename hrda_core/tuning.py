@@ -9,8 +9,6 @@ from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.metadata import MetadataEntry
 
-METADATA_KEY = 'anytime'
-
 
 @dataclass(frozen=True)
 class TunedWindows(MetadataEntry):
@@ -32,7 +30,7 @@ class TunedWindows(MetadataEntry):
     window_score: str
     max_flips: float
 
-    key: ClassVar[str] = METADATA_KEY
+    key: ClassVar[str] = 'anytime'
     command: ClassVar[str] = 'hrda tune-windows'
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hrda_core.domain_shift import METADATA_KEY, DomainShift
+from hrda_core.domain_shift import DomainShift, FeatureDomain
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings, parse_class_weights
 from hrda_core.segmenter import Segmenter
@@ -28,7 +28,7 @@ class WatchedSegmenter(Segmenter):
         self.domain: DomainShift | None = None
         self.no_domain = ''
         try:
-            if METADATA_KEY in model.metadata:
+            if FeatureDomain.key in model.metadata:
                 self.domain = DomainShift(model.to(self.device), SCORE_PERIOD_S)
         except (ValueError, RuntimeError) as error:
             self.no_domain = str(error)

@@ -58,13 +58,12 @@ def list_images(
             for name in folders
             if not name.startswith('.') and Path(directory, name) != skip_folder
         )
-        beside = {picture for file, picture in EXTRACTED.items() if file in files}
         found += [
             Path(directory, name)
             for name in files
             if name.lower().endswith(IMAGE_SUFFIXES)
             and not name.startswith('.')
-            and name not in beside
+            and not is_beside_frames(Path(directory, name))
         ]
     if skip_suffix:
         found = [path for path in found if not path.name.endswith(f'{skip_suffix}.png')]

@@ -10,7 +10,6 @@ from hrda_core.architecture import Architecture
 from hrda_core.classes import CITYSCAPES
 from hrda_core.domain_shift import (
     FEWEST_IMAGES,
-    METADATA_KEY,
     DomainShift,
     EarlyFeatures,
     FeatureDomain,
@@ -39,7 +38,7 @@ def known() -> HRDA:
     model = network()
     features = EarlyFeatures(model)
     domain = FeatureDomain.fit([features.statistics(picture(n)) for n in range(30)])
-    model.metadata = {METADATA_KEY: domain.to_json()}
+    model.metadata = {FeatureDomain.key: domain.to_json()}
     return model
 
 
@@ -126,7 +125,7 @@ def test_a_checkpoint_without_domain_names_the_remedy():
 @pytest.mark.parametrize('text', ['', '{}', '[]', '{"mean": [1]}'])
 def test_a_domain_that_cannot_be_understood_is_refused(text):
     model = network()
-    model.metadata = {METADATA_KEY: text}
+    model.metadata = {FeatureDomain.key: text}
     with pytest.raises(ValueError, match="'domain' of the checkpoint cannot be used"):
         FeatureDomain.of(model)
 

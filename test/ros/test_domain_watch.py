@@ -13,7 +13,7 @@ import tiny_run
 
 from hrda_core import segmenter
 from hrda_core.checkpoints import add_metadata, load_model
-from hrda_core.domain_shift import METADATA_KEY, EarlyFeatures, FeatureDomain
+from hrda_core.domain_shift import EarlyFeatures, FeatureDomain
 from hrda_core.inference import InferenceSettings
 from hrda_ros.domain_watch import UNKNOWN, DomainWatch
 from hrda_ros.inference import WatchedSegmenter
@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tiny_run.write_checkpoint(tmp_path_factory.mktemp('model') / 'm.safetensors')
     features = EarlyFeatures(load_model(path))
     domain = FeatureDomain.fit([features.statistics(picture(seed)) for seed in range(30)])
-    add_metadata(path, {METADATA_KEY: domain.to_json()}, path)
+    add_metadata(path, {FeatureDomain.key: domain.to_json()}, path)
     return str(path)
 
 
@@ -62,7 +62,7 @@ def test_without_a_domain_there_is_no_score() -> None:
 
 def test_a_domain_that_cannot_be_used_is_told(checkpoint: str, tmp_path: Path) -> None:
     broken = tmp_path / 'broken.safetensors'
-    add_metadata(checkpoint, {METADATA_KEY: '{}'}, broken)
+    add_metadata(checkpoint, {FeatureDomain.key: '{}'}, broken)
     loaded, said = load(broken), []
     assert loaded.domain is None
     Model(loaded, str(broken), said.append)

@@ -15,7 +15,7 @@ from hrda_core.checkpoints import add_metadata, load_model, read_metadata, save_
 from hrda_core.image_codec import decode_bytes
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
-from hrda_core.temperature import METADATA_KEY, FittedTemperature
+from hrda_core.temperature import FittedTemperature
 from training.cli import main
 from training.evaluation.temperature import LabelledPixels, fit_temperature
 
@@ -48,7 +48,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
 
 def heated(checkpoint: Path, output: Path, temperature: float) -> Segmenter:
     fitted = FittedTemperature(temperature, 0.1, 0.0, 1)
-    add_metadata(checkpoint, {METADATA_KEY: fitted.to_json()}, output)
+    add_metadata(checkpoint, {FittedTemperature.key: fitted.to_json()}, output)
     return Segmenter.from_checkpoint(output, CPU)
 
 
@@ -121,7 +121,7 @@ def test_calibrating_again_starts_anew(checkpoint, frames, tmp_path, capsys):
     for source, output in zip((checkpoint, outputs[0]), outputs, strict=True):
         command = ['calibrate', str(source), *arguments, '--device=cpu', '-o', str(output)]
         assert main(command) == 0
-    once, twice = (json.loads(read_metadata(output)[METADATA_KEY]) for output in outputs)
+    once, twice = (json.loads(read_metadata(output)[FittedTemperature.key]) for output in outputs)
     assert once == twice
     assert once['images'] == 2
     text = ' '.join(capsys.readouterr().out.split())
@@ -142,6 +142,6 @@ def test_labels_without_a_class_are_refused(checkpoint, frames, tmp_path, capsys
 @pytest.mark.parametrize('text', ['{', '{"temperature": 1}', '{"temperature": 0}'])
 def test_metadata_that_cannot_be_used_name_the_remedy(checkpoint, text):
     model = load_model(checkpoint)
-    model.metadata[METADATA_KEY] = text
+    model.metadata[FittedTemperature.key] = text
     with pytest.raises(ValueError, match='hrda calibrate'):
         Segmenter(model, CPU)

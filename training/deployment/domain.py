@@ -9,7 +9,6 @@ from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.classes import Uint8Array, resolve_classes
 from hrda_core.domain_shift import (
     FEWEST_IMAGES,
-    METADATA_KEY,
     EarlyFeatures,
     FeatureDomain,
     Statistics,
@@ -45,7 +44,7 @@ def remember_domain(
             found[path].append(early.statistics(image))
     domains = {path: FeatureDomain.fit(statistics) for path, statistics in found.items()}
     for path, output in checkpoints.items():
-        add_metadata(path, {METADATA_KEY: domains[path].to_json()}, output)
+        add_metadata(path, {FeatureDomain.key: domains[path].to_json()}, output)
     return domains
 
 

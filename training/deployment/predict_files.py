@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hrda_core.classes import Uint8Array
-from training.image_files import is_beside_frames
+from training.image_files import IMAGE_SUFFIXES, is_beside_frames
 from training.video import VIDEO_SUFFIXES
 from training.whole_files import write_picture
-
-SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class InputFile(NamedTuple):
@@ -55,15 +53,14 @@ def _expand(path: Path) -> list[InputFile]:
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such file or folder')
     if path.is_dir():
-        pictures = sorted(p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES)
+        pictures = sorted(p for p in path.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
         files = [picture for picture in pictures if not is_beside_frames(picture)]
         if not files:
-            raise ValueError(
-                f'{path}: no images in it ({", ".join(SUFFIXES)}); videos are named one by one'
-            )
+            kinds = ', '.join(IMAGE_SUFFIXES)
+            raise ValueError(f'{path}: no images in it ({kinds}); videos are named one by one')
         return [InputFile(file, file.relative_to(path).with_suffix('')) for file in files]
-    if path.suffix.lower() not in SUFFIXES + VIDEO_SUFFIXES:
-        kinds = ', '.join(SUFFIXES + VIDEO_SUFFIXES)
+    if path.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
+        kinds = ', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
         raise ValueError(f'{path}: expected an image or a video ({kinds}) or a folder of images')
     return [InputFile(path, Path(path.stem))]
 

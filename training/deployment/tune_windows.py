@@ -22,7 +22,7 @@ from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
-from hrda_core.tuning import METADATA_KEY, TunedWindows
+from hrda_core.tuning import TunedWindows
 from training.deployment.arguments import (
     add_inference_arguments,
     check_window_size,
@@ -84,7 +84,7 @@ def run(args: Namespace) -> int:
         settings.window_score,
         limit,
     )
-    add_metadata(args.checkpoint, {METADATA_KEY: tuned.to_json()}, output)
+    add_metadata(args.checkpoint, {TunedWindows.key: tuned.to_json()}, output)
     console.print(f'{output} now holds threshold {tuned.threshold:.4g} for windows of {best} px')
     return 0
 

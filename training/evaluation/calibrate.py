@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.segmenter import Segmenter
-from hrda_core.temperature import METADATA_KEY, FittedTemperature
+from hrda_core.temperature import FittedTemperature
 from training.data.settings import ValidationSettings
 from training.deployment.arguments import add_inference_arguments, inference_settings
 from training.evaluation.arguments import (
@@ -49,11 +49,11 @@ def run(args: Namespace) -> int:
     settings = parse_data_settings(args)
     model, output = load_model(args.checkpoint), args.output or args.checkpoint
     check_writable(output)
-    model.metadata.pop(METADATA_KEY, None)  # fitted anew, not on top of an earlier one
+    model.metadata.pop(FittedTemperature.key, None)  # fitted anew, not on top of an earlier one
     segmenter = Segmenter(model, inference_settings(args))
     with displayed() as display:
         fitted = _fit(segmenter, settings, args.pixels, display)
-    add_metadata(args.checkpoint, {METADATA_KEY: fitted.to_json()}, output)
+    add_metadata(args.checkpoint, {FittedTemperature.key: fitted.to_json()}, output)
     before, after = (f'{100 * e:.2f} %' for e in (fitted.error_before, fitted.error_after))
     print(
         f'temperature {fitted.temperature:.3f} from {fitted.images} frames: expected calibration '
