@@ -107,6 +107,26 @@ class Graph:
             assert time.monotonic() < end_s, 'the awaited did not happen'
             self.executor.spin_once(timeout_sec=0.02)
 
+    def publish_until(
+        self,
+        condition: Callable[[], Any],
+        publisher: Any,
+        message: Any,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Publish a message again and again, as a camera does, until the condition holds.
+
+        A node of another process may not know this one's endpoints yet although they know the
+        node's: what is published once may be lost.
+        """
+
+        def holds_after_another() -> Any:
+            publisher.publish(message)
+            self.spin_for(0.1)
+            return condition()
+
+        self.spin_until(holds_after_another, timeout_s)
+
     def spin_for(self, seconds: float) -> None:
         """Run callbacks for some time."""
         end_s = time.monotonic() + seconds

@@ -53,10 +53,7 @@ def test_a_signal_under_load_ends_the_node_cleanly(
     process = start_process(TINY)
     camera = graph.camera()
     labels = graph.listen('segmentation/label')
-    for _ in range(20):
-        camera.publish(make_image(picture))
-        graph.spin_for(0.01)
-    graph.spin_until(lambda: labels)
+    graph.publish_until(lambda: len(labels) > 5, camera, make_image(picture))
     process.send_signal(signal.SIGINT)
     for _ in range(10):
         camera.publish(make_image(picture))
@@ -74,9 +71,7 @@ def test_a_clean_end_leaves_no_shared_memory(
     process = start_process(TINY)
     camera = graph.camera()
     labels = graph.listen('segmentation/label')
-    while not labels:
-        camera.publish(make_image(picture))
-        graph.spin_for(0.1)
+    graph.publish_until(lambda: labels, camera, make_image(picture))
     mapped = Path(f'/proc/{process.pid}/maps').read_text()
     segments = set(re.findall(rf'{SHARED}/(fastrtps_[0-9a-f]{{16}})', mapped)) - before
     if not segments:
@@ -165,8 +160,7 @@ def test_a_real_model_labels_a_camera(
     labels = graph.listen('segmentation/label', timeout_s=60)  # torch is slow to import
     camera = graph.camera()
     image = make_image(picture)
-    camera.publish(image)
-    graph.spin_until(lambda: labels, timeout_s=60)
+    graph.publish_until(lambda: labels, camera, image, timeout_s=60)
     assert labels[0].header == image.header
     assert np.array_equal(np.frombuffer(labels[0].data, np.uint8), expected.reshape(-1))
     process.send_signal(signal.SIGINT)
