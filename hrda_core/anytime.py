@@ -242,6 +242,10 @@ class Anytime:
         """Tell how long the work on an image after the last window took [ms]."""
         self._costs[plan].record(TAIL, milliseconds)
 
+    def forget_tail(self, plan: FittedPlan) -> None:
+        """Take no more account of what `note_tail` told: it was of images that came too early."""
+        self._costs[plan].forget(TAIL)
+
     def measure(self, images: Tensor, plan: FittedPlan, batch: int) -> None:
         """Take the time of batches of every size, for the deadlines to come."""
         image = Refinement(self._engine, self._model, images, plan)

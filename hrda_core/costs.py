@@ -32,6 +32,10 @@ class CostModel:
         """Note the time [ms] of a named part, or of a batch of so many windows."""
         self._times[part].append(milliseconds)
 
+    def forget(self, part: str | int) -> None:
+        """Take no more account of the times of a part so far."""
+        self._times.pop(part, None)
+
     def expected(self, part: str | int) -> float | None:
         """The longest recent time of a part [ms]; None if it was never measured."""
         return max(self._times[part], default=None)

@@ -161,11 +161,12 @@ class Segmenter:
         batch = [np.full((height, width, 3), 127, np.uint8)] * images
         streams = ['warm-up'] * images
         with self._engine.warming_up():
-            if self._anytime is not None:
-                prepared, plan = self._prepare(batch[:1])
-                assert isinstance(plan, FittedPlan)
+            prepared, plan = self._prepare(batch[:1])
+            if self._anytime is not None and isinstance(plan, FittedPlan):
                 self._anytime.measure(prepared, plan, self._batch(plan))
             self.segment_batch(batch, streams)
+        if self._anytime is not None and isinstance(plan, FittedPlan):
+            self._anytime.forget_tail(plan)  # memory was laid out meanwhile
         return self.segment_batch(batch, streams)[0].milliseconds
 
     def segment(self, image: Uint8Array, stream: str = '') -> Segmentation:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_network import CLASSES, TINY, tiny_network
 
-from hrda_core.anytime import Refinement
+from hrda_core.anytime import Anytime, Refinement
 from hrda_core.fitted_plan import fit_plan
 from hrda_core.hrda import HRDA, ContextPrediction
 from hrda_core.inference import InferenceSettings
@@ -135,6 +135,21 @@ def test_limits_of_mode_exact_change_nothing(model):
 def test_warm_up_measures_what_windows_cost(model):
     segmenter = Segmenter(model, InferenceSettings('cpu', mode='anytime', deadline_ms=1e6))
     assert segmenter.warm_up(128, 192) > 0
+    assert segmenter.segment(picture()).windows_computed == 6
+
+
+def test_the_slow_end_of_the_first_image_of_a_warm_up_counts_for_none(model, monkeypatch):
+    slow_first = iter([10.0])
+
+    def note_tail(self, plan, milliseconds):
+        note(self, plan, milliseconds + 1e3 * next(slow_first, 0.0))
+
+    note = Anytime.note_tail
+    monkeypatch.setattr(Anytime, 'note_tail', note_tail)
+    settings = InferenceSettings('cpu', mode='anytime', deadline_ms=8e3)
+    segmenter = Segmenter(model, settings)
+    segmenter.warm_up(128, 192)
+    assert next(slow_first, None) is None
     assert segmenter.segment(picture()).windows_computed == 6
 
 
