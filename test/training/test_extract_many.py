@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,6 +89,22 @@ def test_a_recording_without_the_topic_is_named(camera_bag, tmp_path, capsys):
     bags = [camera_bag('a', count=1), camera_bag('b', count=1, topic='/rear/compressed')]
     assert extract(*bags, '-o', tmp_path / 'out', '--topic', '/rear') == 0
     assert f'{bags[0]} has no images on /rear/compressed' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('topic', [[], ['--topic', '/cam'], ['--topic', '/cam/compressed']])
+def test_a_camera_is_taken_raw_or_compressed_as_each_recording_has_it(
+    camera_bag, tmp_path, capsys, topic
+):
+    compressed = camera_bag('monday', count=2, topic='/cam/compressed')
+    with ImageBagWriter(tmp_path / 'tuesday') as bag:
+        bag.write_rgb('/cam', SECOND_NS, np.zeros((48, 64, 3), np.uint8))
+    bags = [compressed, tmp_path / 'tuesday']
+    assert extract(*bags, '-o', tmp_path / 'out', *topic) == 0
+    assert [name for name in frames(tmp_path / 'out') if 'tuesday' in name] == [
+        'tuesday/cam/1_000000000.jpg'
+    ]
+    assert len(frames(tmp_path / 'out')) == 3
+    assert 'has no images on /cam' in capsys.readouterr().err
 
 
 def test_an_error_in_one_process_ends_all(season, tmp_path, capsys):

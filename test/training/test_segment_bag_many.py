@@ -30,6 +30,19 @@ def test_several_bags_become_bags_in_a_folder(
         assert counts[f'{CAMERA}/label'] == number + 1
 
 
+def test_a_camera_is_labelled_raw_or_compressed_as_each_bag_has_it(
+    camera_bag: Callable[..., Path], segment: Callable[..., int], tmp_path: Path
+) -> None:
+    compressed = camera_bag('monday', count=2, topic=f'{CAMERA}/compressed')
+    with ImageBagWriter(tmp_path / 'tuesday') as bag:
+        bag.write_rgb(CAMERA, SECOND_NS, np.zeros((48, 64, 3), np.uint8))
+    assert segment(compressed, tmp_path / 'tuesday', '-o', tmp_path / 'out') == 0
+    for day, count in (('monday', 2), ('tuesday', 1)):
+        with AnyReader([tmp_path / 'out' / day]) as reader:
+            counts = {connection.topic: connection.msgcount for connection in reader.connections}
+        assert counts[f'{CAMERA}/label'] == count
+
+
 def test_two_bags_of_one_name_get_two_recordings(
     camera_bag: Callable[..., Path], segment: Callable[..., int], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from training.bag_segmentation.outputs import Output
 from training.bag_segmentation.segmentation import Job, Tally
 from training.bag_segmentation.settings import Making, describe_input
 from training.bag_segmentation.source import Reading
-from training.bags.image_topics import ImageTopic
+from training.bags.image_topics import ImageTopic, topics_in
 from training.bags.mcap_records import Channel
 from training.bags.reading import Bag
 from training.bags.ros2_messages import is_portable
@@ -25,20 +25,18 @@ def plan_job(
 ) -> Job | None:
     """What to do for a result; None where the recording has no such images."""
     bag = output.bag
-    counts = {topic.name: topic.count for topic in bag.topics()}
-    present = [camera for camera in cameras if counts.get(camera.name)]
-    if not present:
-        display.say(f'{bag.path} has no images on these topics')
+    held = bag.topics()
+    names = topics_in(bag, held, cameras, display.say)
+    if not names:
         return None
-    names = {camera.name for camera in present}
     copied = [channel for channel in bag.channels() if _is_copied(channel, names, making)]
     left = [channel for channel in bag.channels() if not is_portable(channel)]
     if making.copy == 'all' and left:
         kinds = ', '.join(f'{channel.topic} ({channel.msgtype})' for channel in left)
         display.say(f'{bag.path}: not copied, as ROS 2 has no such messages: {kinds}')
-    topics = plan_topics(copied, present, making.overlay)
-    read = names | {channel.topic for channel in copied}
-    start, end = output.part.bounds(sum(counts[name] for name in names))
+    topics = plan_topics(copied, names, making.overlay)
+    read = {*names, *(channel.topic for channel in copied)}
+    start, end = output.part.bounds(sum(t.count for t in held if t.name in names))
     reading = Reading(
         bag,
         read,
@@ -53,7 +51,7 @@ def plan_job(
     return Job(output.file, reading, topics, making, about)
 
 
-def _is_copied(channel: Channel, cameras: set[str], making: Making) -> bool:
+def _is_copied(channel: Channel, cameras: Sequence[str], making: Making) -> bool:
     return is_portable(channel) and (
         making.copy == 'all' or (making.copy == 'images' and channel.topic in cameras)
     )

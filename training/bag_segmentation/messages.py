@@ -12,7 +12,6 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from hrda_core.classes import ClassSet, Uint8Array
-from training.bags.image_topics import ImageTopic
 from training.bags.mcap_records import Channel
 from training.bags.reading import COMPRESSED_IMAGE, IMAGE
 from training.bags.rosbag2_metadata import numbered_qos, qos_text
@@ -47,14 +46,12 @@ class Topics:
     made: Mapping[str, Mapping[str, int]]
 
 
-def plan_topics(
-    recorded: Sequence[Channel], cameras: Sequence[ImageTopic], overlay: bool
-) -> Topics:
+def plan_topics(recorded: Sequence[Channel], cameras: Sequence[str], overlay: bool) -> Topics:
     """Name the topics of a result.
 
     Args:
         recorded: what is copied.
-        cameras: image topics that are segmented.
+        cameras: names of the image topics that are segmented.
         overlay: whether pictures of class colours over the images are made.
 
     Raises:
@@ -66,17 +63,17 @@ def plan_topics(
     kinds = KINDS | ({OVERLAY: COMPRESSED_IMAGE} if overlay else {})
     made: dict[str, dict[str, int]] = {}
     for camera in cameras:
-        made[camera.name] = {}
+        made[camera] = {}
         for kind, msgtype in kinds.items():
-            name = f'{camera.name.removesuffix(_TWIN)}/{kind}'
+            name = f'{camera.removesuffix(_TWIN)}/{kind}'
             if name in names:
                 raise ValueError(
-                    f'topic {name} cannot be made of {camera.name}: there is one of that name; '
+                    f'topic {name} cannot be made of {camera}: there is one of that name; '
                     'leave it out with --copy images, or choose another --topic'
                 )
             names.add(name)
             channels.append(_channel(name, msgtype))
-            made[camera.name][kind] = len(channels)
+            made[camera][kind] = len(channels)
     return Topics(channels, copied, made)
 
 

@@ -99,6 +99,31 @@ def choose_topics(
     return list(dict.fromkeys(found))
 
 
+def topics_in(
+    bag: Bag, topics: Sequence[Topic], chosen: Sequence[ImageTopic], say: Callable[[str], None]
+) -> list[str]:
+    """Names of the topics of a recording that show the chosen cameras.
+
+    Where it lacks a topic and has its twin, that is taken: a camera that was recorded raw one
+    day and compressed another is the same camera.
+
+    Args:
+        bag: the recording.
+        topics: what it holds.
+        chosen: as `choose_topics` gives them.
+        say: gets a sentence about each that it lacks.
+    """
+    there = {topic.name for topic in topics if topic.msgtype in IMAGE_TYPES and topic.count}
+    names = []
+    for name in [camera.name for camera in chosen]:
+        other = name.removesuffix(_TWIN) if name.endswith(_TWIN) else name + _TWIN
+        names += [name] if name in there else [other] if other in there else []
+        if name not in there:
+            taking = f'; taking {other}' if other in there else ''
+            say(f'{bag.path} has no images on {name}{taking}')
+    return list(dict.fromkeys(names))
+
+
 def _find(topics: Sequence[ImageTopic], wanted: str, say: Callable[[str], None]) -> ImageTopic:
     by_name = {topic.name: topic for topic in topics}
     name = wanted if wanted.startswith('/') or wanted in by_name else f'/{wanted}'

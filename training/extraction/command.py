@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics, topics_in
 from training.bags.reading import CAMERA_INFO, Bag, find_bags
 from training.extraction.anonymise import load_anonymiser
 from training.extraction.arguments import (
@@ -113,12 +113,7 @@ def _chosen_parts(
     bags: Sequence[Bag], topics: Sequence[ImageTopic], wanted: Sequence[str], display: Display
 ) -> list[DriveTopic]:
     chosen = choose_topics(topics, wanted, display.say)
-    parts = drive_topics(bags, chosen)
-    for bag in bags:
-        if all(part.bag != bag.path for part in parts):
-            names = ', '.join(topic.name for topic in chosen)
-            display.say(f'{bag.path} has no images on {names}')
-    return parts
+    return drive_topics(bags, chosen, display.say)
 
 
 def drive_names(bags: Sequence[Bag]) -> list[str]:
@@ -134,18 +129,19 @@ def drive_names(bags: Sequence[Bag]) -> list[str]:
     return names
 
 
-def drive_topics(bags: Sequence[Bag], chosen: Sequence[ImageTopic]) -> list[DriveTopic]:
-    """What there is to extract: the chosen topics of every bag that has them."""
+def drive_topics(
+    bags: Sequence[Bag], chosen: Sequence[ImageTopic], say: Callable[[str], None]
+) -> list[DriveTopic]:
+    """What there is to extract: the chosen cameras of every bag; `say` hears of what it lacks."""
     parts = []
     for bag, drive in zip(bags, drive_names(bags), strict=True):
         topics = bag.promised_topics()
         counts = {topic.name: topic.count for topic in topics}
         infos = {t.name for t in topics if t.msgtype == CAMERA_INFO and t.count}
-        for topic in chosen:
-            if counts.get(topic.name):
-                beside = [name for name in info_topics(topic.name) if name in infos]
-                info = beside[0] if beside else ''
-                parts.append(DriveTopic(bag.path, drive, topic.name, counts[topic.name], info))
+        for name in topics_in(bag, topics, chosen, say):
+            beside = [info for info in info_topics(name) if info in infos]
+            info = beside[0] if beside else ''
+            parts.append(DriveTopic(bag.path, drive, name, counts[name], info))
     return parts
 
 
