@@ -17,6 +17,7 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.temperature import FittedTemperature
 from training.cli import main
+from training.evaluation.calibration import Calibration
 from training.evaluation.temperature import LabelledPixels, fit_temperature
 
 CPU = InferenceSettings(device='cpu')
@@ -34,15 +35,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def frames(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """Two images with labels that the network gets right at 7 of 10 pixels."""
+    """Two images with labels drawn from what the network says, were it three times less sure."""
     root = tmp_path_factory.mktemp('frames')
     tiny_run.write_frames(root, 2, 0)
-    rng, segmenter = np.random.default_rng(0), Segmenter.from_checkpoint(checkpoint, CPU)
+    torch.manual_seed(0)
+    segmenter = Segmenter.from_checkpoint(checkpoint, CPU)
     for path in (root / 'images').iterdir():
-        label = segmenter.segment(decode_bytes(path.read_bytes())).labels
-        wrong = rng.random(label.shape) < 0.3
-        label[wrong] = rng.integers(0, 19, wrong.sum())
-        cv2.imwrite(str(root / 'labels' / path.name), label)
+        rows = list(segmenter.probabilities(decode_bytes(path.read_bytes())))
+        honest = torch.cat(rows, 1).log().div(3).softmax(0)
+        drawn = honest.flatten(1).T.multinomial(1).reshape(honest.shape[1:])
+        cv2.imwrite(str(root / 'labels' / path.name), drawn.numpy().astype(np.uint8))
     return root
 
 
@@ -128,6 +130,18 @@ def test_calibrating_again_starts_anew(checkpoint, frames, tmp_path, capsys):
     assert 'calibration error there' in text
     assert main(['eval', str(outputs[0]), *arguments, '--device=cpu']) == 0
     assert f'(temperature {once["temperature"]:.3f})' in capsys.readouterr().out
+
+
+def test_a_temperature_that_makes_the_error_worse_is_not_written(
+    checkpoint, frames, tmp_path, capsys, monkeypatch
+):
+    errors = iter([0.01, 0.02])
+    monkeypatch.setattr(Calibration, 'error', lambda self: next(errors))
+    folders = ['--images', str(frames / 'images'), '--labels', str(frames / 'labels')]
+    output = tmp_path / 'out.safetensors'
+    assert main(['calibrate', str(checkpoint), *folders, '--device=cpu', '-o', str(output)]) == 1
+    assert 'error rises from 1.00 to 2.00 %' in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_labels_without_a_class_are_refused(checkpoint, frames, tmp_path, capsys):

@@ -209,6 +209,13 @@ def test_a_dummy_function_anonymises(bag, tmp_path, monkeypatch):
         assert not list((tmp_path / name).rglob('*.jpg'))
 
 
+def test_an_anonymiser_that_is_not_installed_is_named(bag, tmp_path, capsys):
+    hook = ['--anonymise', 'no_such_blur {input} {output}']
+    assert extract(bag, '-o', tmp_path / 'out', *hook) == 1
+    assert 'there is no program no_such_blur; install it' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
 def test_a_dummy_command_anonymises(bag, tmp_path, capsys):
     (tmp_path / 'blur.py').write_text(
         'import sys, cv2\npicture = cv2.imread(sys.argv[1])\npicture[:10] = 7\n'

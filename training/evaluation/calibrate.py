@@ -53,6 +53,13 @@ def run(args: Namespace) -> int:
     segmenter = Segmenter(model, inference_settings(args))
     with displayed() as display:
         fitted = _fit(segmenter, settings, args.pixels, display)
+    if fitted.error_after > fitted.error_before:
+        raise ValueError(
+            f'temperature {fitted.temperature:.3f} fits these {fitted.images} frames best, and '
+            f'yet their expected calibration error rises from {100 * fitted.error_before:.2f} to '
+            f'{100 * fitted.error_after:.2f} %; nothing was written: take more labelled frames, '
+            'or leave the checkpoint as it is'
+        )
     add_metadata(args.checkpoint, {FittedTemperature.key: fitted.to_json()}, output)
     before, after = (f'{100 * e:.2f} %' for e in (fitted.error_before, fitted.error_after))
     print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,10 @@ def load_anonymiser(text: str) -> Anonymiser:
         raise ValueError(
             f'--anonymise {text!r} must be module:function, or a command with {{input}} and '
             "{output}, such as 'blur-faces {input} -o {output}'"
+        )
+    if shutil.which(words[0]) is None:
+        raise ValueError(
+            f'--anonymise {text!r}: there is no program {words[0]}; install it, or give its path'
         )
     return _checked(lambda rgb: _run_command(words, rgb), words[0])
 
