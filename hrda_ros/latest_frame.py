@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import median
 from threading import Condition
 from typing import Generic, TypeVar
 
 Frame = TypeVar('Frame')
+RHYTHM = 9
+"""Frames whose arrivals tell when the next is due."""
+LATE = 0.25
+"""Share of a period that the next frame is waited for beyond the moment at which it is due."""
 
 
 class LatestFrame(Generic[Frame]):
@@ -26,6 +33,8 @@ class LatestFrame(Generic[Frame]):
         self._dropped = 0
         self._closed = False
         self._rests_until_s = 0.0
+        self._expects_until_s = 0.0
+        self._arrivals: deque[float] = deque(maxlen=RHYTHM)
 
     def put(self, frame: Frame) -> None:
         """Lay down a frame, over the one that nobody took; ignored once closed."""
@@ -34,12 +43,32 @@ class LatestFrame(Generic[Frame]):
                 return
             self._dropped += self._frame is not None
             self._frame = frame
+            self._expects_until_s = 0.0
+            self._arrivals.append(time.monotonic())
             self._changed.notify()
 
     def rest(self, until_s: float) -> None:
         """Give no frame before that `time.monotonic()`; newer ones still replace older ones."""
         with self._changed:
             self._rests_until_s = until_s
+
+    def expect_newer(self, within_s: float) -> None:
+        """Leave the frame that waits for the next, if that is due within a time.
+
+        The next is due by the rhythm of the last ones. A frame that waited for less than half a
+        period is left for none: it is fresh enough, and another would be no fresher for long.
+
+        Args:
+            within_s: longest time that is waited, but for some lateness [s]; 0: none.
+        """
+        with self._changed:
+            if self._frame is None or len(self._arrivals) < RHYTHM:
+                return
+            period_s = median(after - before for before, after in pairwise(self._arrivals))
+            now_s = time.monotonic()
+            due_s = self._arrivals[-1] + period_s - now_s
+            if 0 < due_s <= min(within_s, period_s / 2):
+                self._expects_until_s = now_s + due_s + LATE * period_s
 
     def close(self) -> None:
         """Wake every waiter; from here on nothing goes in and nothing comes out."""
@@ -52,6 +81,11 @@ class LatestFrame(Generic[Frame]):
     def closed(self) -> bool:
         """Whether the end has been called."""
         return self._closed
+
+    @property
+    def _until_s(self) -> float:
+        """`time.monotonic()` before which no frame is given."""
+        return max(self._rests_until_s, self._expects_until_s)
 
     @property
     def dropped(self) -> int:
@@ -91,11 +125,11 @@ class Turns(Generic[Frame]):
             while not any(slot.closed for slot in self._slots):
                 waiting = [n for n in self._order if self._slots[n]._frame is not None]
                 now_s = time.monotonic()
-                ready = [n for n in waiting if self._slots[n]._rests_until_s <= now_s]
+                rests = [self._slots[number]._until_s - now_s for number in waiting]
+                ready = [n for n, rest in zip(waiting, rests, strict=True) if rest <= 0]
                 if ready:
                     chosen = [ready[0], *self._like(ready, alike)] if alike else ready
                     return [(number, self._serve(number)) for number in chosen[:most]]
-                rests = [self._slots[number]._rests_until_s - now_s for number in waiting]
                 self._changed.wait(min(rests, default=None))
             return None
 

@@ -121,6 +121,13 @@ class Settings:
         bounds=(0.0, 1000.0),
         live=True,
     )
+    wait_for_newer_ms: float = setting(
+        17.0,
+        'One camera: a frame that waited while the one before it was segmented is left for the '
+        'next, if that is due within so many ms; 0 takes it at once',
+        bounds=(0.0, 1000.0),
+        live=True,
+    )
     min_confidence: float = setting(
         0.0, 'Pixels of lower confidence become 255, unlabelled', bounds=(0.0, 1.0), live=True
     )

@@ -87,10 +87,16 @@ class Worker:
             turns = [(self._cameras[number], message) for number, message in taken]
             for group in _of_one_size(self._take_up(turns, model)):
                 self._segment(group, model)
-            max_rate = self._read().max_rate
-            if max_rate > 0:
-                for camera, _ in turns:
-                    camera.slot.rest(started_s + 1 / max_rate)
+            self._pause(turns, started_s)
+
+    def _pause(self, turns: Sequence[tuple[Camera, ImageMessage]], started_s: float) -> None:
+        """Let cameras that had their turn rest as the parameters ask for."""
+        settings = self._read()
+        if settings.max_rate > 0:
+            for camera, _ in turns:
+                camera.slot.rest(started_s + 1 / settings.max_rate)
+        if len(self._cameras) == 1:  # of several, another has a frame while one waits
+            self._cameras[0].slot.expect_newer(settings.wait_for_newer_ms / 1e3)
 
     def _together(self, count: int) -> int:
         return count if self._read().batch_cameras else 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from threading import Condition, Thread
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrda_ros.latest_frame import LatestFrame, Turns
+from hrda_ros import latest_frame
+from hrda_ros.latest_frame import LATE, RHYTHM, LatestFrame, Turns
 
 
 def make(count: int = 1) -> tuple[list[LatestFrame[int]], Turns[int]]:
@@ -99,6 +101,69 @@ def test_a_resting_slot_is_not_waited_for() -> None:
     slots[1].put(2)
     slots[1].rest(time.monotonic() + 60)
     assert turns.take(3, lambda number, frame: None) == [(0, 1)]
+
+
+class Clock:
+    """Stands where it is put [s]."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def in_rhythm(clock: Clock, frames: int = RHYTHM) -> tuple[list[LatestFrame[int]], Turns[int]]:
+    """Two slots: the first got frames 0, 1, 2, ... every 30 ms until now, the second 99."""
+    slots, turns = make(2)
+    for frame in range(frames):
+        clock.now_s = 0.03 * frame
+        slots[0].put(frame)
+    slots[1].put(99)
+    return slots, turns
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(latest_frame, 'time', clock)
+    return clock
+
+
+@pytest.mark.parametrize(
+    ('waited_ms', 'within_ms', 'is_left'),
+    [(20, 17, True), (5, 30, False), (20, 5, False), (20, 0, False), (40, 17, False)],
+)
+def test_a_frame_is_left_for_the_next_if_that_is_due_soon(
+    clock: Clock, waited_ms: float, within_ms: float, is_left: bool
+) -> None:
+    slots, turns = in_rhythm(clock)
+    clock.now_s += waited_ms / 1e3
+    slots[0].expect_newer(within_ms / 1e3)
+    assert turns.take() == ([(1, 99)] if is_left else [(0, RHYTHM - 1)])
+
+
+def test_the_expected_frame_is_taken_when_it_comes(clock: Clock) -> None:
+    slots, turns = in_rhythm(clock)
+    clock.now_s += 0.02
+    slots[0].expect_newer(0.017)
+    slots[0].put(RHYTHM)
+    assert turns.take() == [(0, RHYTHM)]
+
+
+def test_an_expected_frame_that_does_not_come_is_given_up(clock: Clock) -> None:
+    slots, turns = in_rhythm(clock)
+    clock.now_s += 0.02
+    slots[0].expect_newer(0.017)
+    clock.now_s += 0.01 + 0.03 * LATE + 1e-6
+    assert turns.take() == [(0, RHYTHM - 1)]
+
+
+def test_without_a_rhythm_nothing_is_expected(clock: Clock) -> None:
+    slots, turns = in_rhythm(clock, RHYTHM - 1)
+    clock.now_s += 0.02
+    slots[0].expect_newer(0.017)
+    assert turns.take() == [(0, RHYTHM - 2)]
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=20))

@@ -328,7 +328,7 @@ def test_every_parameter_is_described(graph: Any) -> None:
     live = {d.name for d in descriptors if not d.read_only}
     assert live == {
         'checkpoint', 'threshold', 'budget', 'deadline_ms', 'overlay_alpha', 'enabled', 'max_rate',
-        'min_confidence', 'lazy', 'max_age_ms', 'batch_cameras',
+        'min_confidence', 'lazy', 'max_age_ms', 'batch_cameras', 'wait_for_newer_ms',
     }  # fmt: skip
 
 
