@@ -1,6 +1,6 @@
 """The segmentation node, noting when each frame came and went: what `hrda bench node` measures.
 
-HRDA_TIMINGS=FILE [HRDA_STAND_IN=1] \
+HRDA_TIMINGS=FILE [HRDA_STAND_IN=MILLISECONDS] \
     python -c 'from hrda_ros import process; process.run("hrda_ros.timed_node")' --ros-args ...
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,14 +38,19 @@ class StandInResult(NamedTuple):
 
 
 class StandIn:
-    """Takes the place of a network and computes nothing, so that all else can be seen."""
+    """Takes the place of a network and computes nothing, so that all else can be seen.
+
+    Args:
+        milliseconds: how long it takes all the same, with the CPU free as beside a GPU.
+    """
 
     classes = CITYSCAPES
     description, device, precision = 'a stand-in that computes nothing', 'cpu', 'none'
     most_images = 1
     domain, no_domain = None, ''
 
-    def __init__(self) -> None:
+    def __init__(self, milliseconds: float = 0.0) -> None:
+        self._milliseconds = milliseconds
         self._results: dict[tuple[int, ...], StandInResult] = {}
 
     def check_size(self, height: int, width: int) -> None:
@@ -61,6 +67,7 @@ class StandIn:
         self, images: Sequence[Uint8Array], streams: Sequence[str]
     ) -> list[StandInResult]:
         """The answer for images of this size."""
+        time.sleep(self._milliseconds / 1e3)
         return [self._results[image.shape[:2]] for image in images]
 
     def set_limits(self, **limits: float | int | None) -> None:
@@ -104,8 +111,10 @@ class Timings:
 
     def make_segmenter(self, settings: Settings) -> TimedSegmenter:
         """The network that the settings name, or the stand-in, with a watch in its hand."""
-        real = STAND_IN not in os.environ
-        self._segmenter = TimedSegmenter(load_segmenter(settings) if real else StandIn())
+        stand_in_ms = os.environ.get(STAND_IN)
+        self._segmenter = TimedSegmenter(
+            load_segmenter(settings) if stand_in_ms is None else StandIn(float(stand_in_ms))
+        )
         return self._segmenter
 
     def watch(self, node: segmentation_node.SegmentationNode) -> None:
@@ -141,6 +150,9 @@ class Timings:
 
 def main() -> int:
     """The node's own main; the exit code of the process."""
+    if FILE not in os.environ:
+        print(f'{FILE} must name a file for the times; `hrda bench node` sets it', file=sys.stderr)
+        return 1
     with Path(os.environ[FILE]).open('w', buffering=1) as file:
         timings = Timings(file)
         return segmentation_node.main(timings.make_segmenter, timings.watch)

@@ -2,7 +2,8 @@
 
 Camera, node and reader are processes of their own. With a stand-in for the network, the node's
 own work and the transport of its outputs are measured, with the Fast DDS profile that comes along
-and without; then the node runs for some minutes, with the network of --checkpoint if one is named.
+and without, and how old frames get where the network is slower than the camera; then the node
+runs for some minutes, with the network of --checkpoint if one is named.
 
 Usage: hrda bench node --ros-python .venv-ros/bin/python [--checkpoint X.safetensors]
        [--minutes 5] [--hz 30] [--size 1920x1080] [-o FOLDER]
@@ -26,6 +27,8 @@ from training.benchmark.node_runs import Bench, NodeRun, Noted, write_camera
 from training.benchmark.report import WIDTH, markdown_table, write_figures
 from training.ros_processes import LiveError
 
+SLOW_MS = 100
+"""A network that is slower than the camera, and leaves the CPU to others as on a GPU."""
 LABEL, CONFIDENCE, OVERLAY = (f'/segmentation/{n}' for n in ('label', 'confidence', 'overlay'))
 
 
@@ -92,7 +95,8 @@ def node_runs(args: Namespace) -> list[NodeRun]:
         NodeRun('label and confidence', two, args.seconds),
         NodeRun('overlay too', three, args.seconds),
         NodeRun('overlay too, default transport', three, args.seconds, profile=False),
-        NodeRun('long run', two, 60 * args.minutes, checkpoint, True, tuple(args.parameter)),
+        NodeRun(f'stand-in of {SLOW_MS} ms', two, args.seconds, stand_in_ms=SLOW_MS),
+        NodeRun('long run', two, 60 * args.minutes, checkpoint, parameters=tuple(args.parameter)),
     ]
 
 

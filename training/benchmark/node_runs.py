@@ -34,6 +34,7 @@ class NodeRun:
         topics: outputs of the node that are read.
         seconds: how long [s].
         checkpoint: network of the node; None for a stand-in that computes nothing.
+        stand_in_ms: how long the stand-in takes all the same [ms].
         profile: whether the Fast DDS profile that comes along is used.
         parameters: further ones of the node, as NAME:=VALUE.
     """
@@ -42,6 +43,7 @@ class NodeRun:
     topics: tuple[str, ...]
     seconds: float
     checkpoint: Path | None = None
+    stand_in_ms: float = 0.0
     profile: bool = True
     parameters: tuple[str, ...] = ()
 
@@ -138,7 +140,7 @@ class Bench:
         environment = ros_environment() | more
         environment['ROS_DOMAIN_ID'] = str(DOMAINS[os.getpid() % len(DOMAINS)])
         if run.checkpoint is None:
-            environment['HRDA_STAND_IN'] = '1'
+            environment['HRDA_STAND_IN'] = str(run.stand_in_ms)
         if not run.profile:
             for name in PROFILE_VARIABLES:
                 environment.pop(name, None)
