@@ -17,12 +17,13 @@ from hrda_core.architecture import Architecture
 from hrda_core.checkpoints import save_model
 from hrda_core.classes import CITYSCAPES
 from hrda_core.hrda import HRDA
+from hrda_core.inference import InferenceSettings
 from training.cli import main
 from training.data.settings import ValidationSettings
 from training.data.validation_frames import ValidationFrames
+from training.deployment.effort import Effort
 from training.evaluation.arguments import open_frames, parse_merge
 from training.evaluation.calibration import Calibration
-from training.evaluation.effort import Effort
 from training.evaluation.scores import ConfusionMatrix
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'scores.npz')
@@ -196,7 +197,14 @@ def test_eval_in_mode_anytime_tells_windows_and_time(
 
 def test_effort_without_images_is_unknown() -> None:
     assert set(Effort().to_dict().values()) == {None}
-    assert Effort().summary(chosen=True) == 'no image was segmented'
+    assert Effort().summary(InferenceSettings('cpu')) == 'no image was segmented'
+
+
+@pytest.mark.parametrize(('windows', 'too_short'), [(0, True), (1, False)])
+def test_a_deadline_that_cannot_be_met_is_told(windows: int, too_short: bool) -> None:
+    effort = Effort([windows] * 3, [6] * 3, [90.0, 80.0, 70.0])
+    settings = InferenceSettings('cpu', mode='anytime', deadline_ms=60.0)
+    assert ('the deadline of 60 ms cannot be met' in effort.summary(settings)) == too_short
 
 
 def test_eval_draws_confusion_and_reliability(example: list[str], tmp_path: Path) -> None:

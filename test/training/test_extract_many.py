@@ -166,6 +166,27 @@ def test_training_reads_the_part_that_is_for_it(season, tmp_path):
         target_images(TargetSettings(str(tmp_path / 'out'), split='test'))
 
 
+@pytest.mark.parametrize('first', [['a'], ['a', 'b']])
+def test_a_recording_keeps_its_name_whatever_stands_beside_it(camera_bag, tmp_path, capsys, first):
+    bags = {place: camera_bag(f'{place}/monday', count=2) for place in 'ab'}
+    extract(*(bags[place] for place in first), '-o', tmp_path / 'out')
+    before = set(frames(tmp_path / 'out'))
+    others = ['a', 'b'] if first == ['a'] else ['a']
+    capsys.readouterr()
+    assert extract(*(bags[place] for place in others), '-o', tmp_path / 'out') == 0
+    assert '2 were there already' in capsys.readouterr().out
+    expected = {'monday', 'b_monday'} if first == ['a'] else {'a_monday', 'b_monday'}
+    assert {name.split('/')[0] for name in frames(tmp_path / 'out')} == expected
+    assert before <= set(frames(tmp_path / 'out'))
+
+
+def test_a_part_that_is_asked_for_when_all_drives_have_one_is_named(season, tmp_path, capsys):
+    extract(season, '-o', tmp_path / 'out', '--val', 0.3)
+    assert 'no drive is left' not in capsys.readouterr().out
+    assert extract(season, '-o', tmp_path / 'out', '--val', 0.3, '--test', 0.3) == 0
+    assert 'no drive is left for --test: the 3 in splits.json' in capsys.readouterr().out
+
+
 def test_a_damaged_file_of_parts_is_named(tmp_path):
     (tmp_path / 'splits.json').write_text('{"drives": {"a": "trian"}}')
     with pytest.raises(ValueError, match=r'splits\.json is damaged'):

@@ -36,7 +36,7 @@ from training.bags.image_topics import ImageTopic, choose_topics, list_image_top
 from training.bags.mcap_writer import is_finished
 from training.bags.reading import Bag, find_bags
 from training.deployment.arguments import add_inference_arguments, inference_settings
-from training.extraction.command import drive_names
+from training.extraction.drives import drive_names
 from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals

@@ -21,6 +21,7 @@ from hrda_core.image_codec import decode_bytes
 from hrda_core.overlay import blend
 from hrda_core.segmenter import Segmenter
 from training.deployment.arguments import add_inference_arguments, inference_settings
+from training.deployment.effort import Effort
 from training.deployment.predict_files import InputFile, check_output, find_inputs, write_pictures
 from training.progress import Display, displayed
 from training.video import DEFAULT_RATE_HZ, VideoReader, VideoWriter, check_video_name
@@ -37,10 +38,14 @@ class Predictor:
         segmenter: the network.
         alpha: weight of the colours in overlays, 0..1.
         attention: also show where the network trusts the detail.
+
+    Attributes:
+        effort: what it took.
     """
 
     def __init__(self, segmenter: Segmenter, alpha: float, attention: bool) -> None:
         self._segmenter, self._alpha, self._attention = segmenter, alpha, attention
+        self.effort = Effort()
 
     def pictures(self, image: Uint8Array) -> dict[str, Uint8Array]:
         """Results by kind: labels, confidence, overlay and, if asked for, attention.
@@ -57,6 +62,7 @@ class Predictor:
             result, attention = explained.segmentation, {'attention': explained.attention}
         else:
             result = self._segmenter.segment(image)
+        self.effort.add(result)
         overlay = blend(image, result.labels, self._segmenter.classes.palette, self._alpha)
         found = {'labels': result.labels, 'confidence': result.confidence, 'overlay': overlay}
         return found | attention
@@ -119,6 +125,7 @@ def run(args: Namespace) -> int:
         kinds = ('labels', 'confidence', 'attention') if args.frames else ('attention',)
         for video, film in films.items():
             whole &= predict_video(predictor, video, folder, kinds, film, display)
+        display.say(predictor.effort.summary(segmenter.settings))
     return 0 if whole else SOME_UNREADABLE
 
 

@@ -23,6 +23,7 @@ from training.deployment.arguments import (
     check_window_size,
     inference_settings,
 )
+from training.deployment.effort import Effort
 from training.evaluation.arguments import (
     add_data_arguments,
     naming_frame,
@@ -30,7 +31,6 @@ from training.evaluation.arguments import (
     parse_data_settings,
 )
 from training.evaluation.calibration import Calibration
-from training.evaluation.effort import Effort
 from training.evaluation.scores import ConfusionMatrix, Scores
 from training.progress import Display, displayed
 from training.whole_files import check_writable, write_text
@@ -198,7 +198,7 @@ def run(args: Namespace) -> int:
     with displayed() as display:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         tally_frames(tally, segmenter, frames, display)
-    _print(tally, segmenter.temperature, chosen=segmenter.settings.mode == 'anytime')
+    _print(tally, segmenter)
     if args.json:
         _write_json(tally, args.checkpoint, segmenter.temperature, Path(args.json))
     if args.plots:
@@ -206,13 +206,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _print(tally: Tally, temperature: float, *, chosen: bool) -> None:
+def _print(tally: Tally, segmenter: Segmenter) -> None:
     console, scores = Console(highlight=False), tally.fused.scores()
     console.print(score_table(scores))
+    temperature = segmenter.temperature
     how = f'temperature {temperature:.3f}' if temperature != 1 else 'not calibrated'
     error = _percent(tally.calibration.error())
     console.print(f'expected calibration error {error} % ({how})')
-    console.print(tally.effort.summary(chosen=chosen))
+    console.print(tally.effort.summary(segmenter.settings))
     if tally.parts:
         parts = {name: matrix.scores() for name, matrix in tally.parts.items()}
         console.print(parts_table({**parts, 'fused': scores}))

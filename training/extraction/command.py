@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics, topics_in
-from training.bags.reading import CAMERA_INFO, Bag, find_bags
+from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
+from training.bags.reading import Bag, find_bags
 from training.extraction.anonymise import load_anonymiser
 from training.extraction.arguments import (
     add_choice_arguments,
@@ -30,14 +30,14 @@ from training.extraction.arguments import (
     choice_settings,
     picture_settings,
 )
-from training.extraction.camera_info import info_topics
-from training.extraction.drive import KEPT, KNOWN, DriveTopic, Outcome
+from training.extraction.drive import KEPT, KNOWN, Outcome
+from training.extraction.drives import drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
 from training.extraction.pool import extract_all
 from training.extraction.settings import ExtractionSettings
-from training.extraction.splits import assign_splits, check_shares
+from training.extraction.splits import assign_splits, check_shares, without_drives
 from training.extraction.summary import write_summary
-from training.progress import Display, displayed
+from training.progress import displayed
 from training.whole_files import check_writable
 
 NOTHING, DAMAGED = 2, 3
@@ -83,14 +83,18 @@ def run(args: Any) -> int:
         topics = list_image_topics(bags)
         for topic in topics:
             display.say(str(topic))
-        parts = _chosen_parts(bags, topics, args.topic or [], display) if topics else []
+        chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
+        parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
         for part in parts if not args.dry_run else ():
             check_writable(part.folder(settings.root), folder=True)
         outcomes = extract_all(parts, settings, args.processes, display) if parts else []
     damage = [text for bag in bags for text in bag.damage]
     damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
     if outcomes and not args.dry_run:
-        assign_splits(settings.root, {p.drive for p in parts}, args.val, args.test, args.seed)
+        drives = {part.drive for part in parts}
+        split = assign_splits(settings.root, drives, args.val, args.test, args.seed)
+        if empty := without_drives(split, args.val, args.test):
+            print(empty)
         write_summary(settings.root)
     return _report(outcomes, damage, settings, topics, bags)
 
@@ -107,42 +111,6 @@ def _settings(args: Any) -> ExtractionSettings:
     if picture.anonymise is not None:
         load_anonymiser(picture.anonymise)
     return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
-
-
-def _chosen_parts(
-    bags: Sequence[Bag], topics: Sequence[ImageTopic], wanted: Sequence[str], display: Display
-) -> list[DriveTopic]:
-    chosen = choose_topics(topics, wanted, display.say)
-    return drive_topics(bags, chosen, display.say)
-
-
-def drive_names(bags: Sequence[Bag]) -> list[str]:
-    """A name for each bag: its own, with folders above it in front as far as names are equal."""
-    paths = [(*bag.path.resolve().parent.parts[1:], bag.name) for bag in bags]
-    names = ['_'.join(path[-1:]) for path in paths]
-    for depth in range(2, 1 + max(map(len, paths), default=0)):
-        counts = Counter(names)
-        names = [
-            name if counts[name] == 1 else '_'.join(path[-depth:])
-            for name, path in zip(names, paths, strict=True)
-        ]
-    return names
-
-
-def drive_topics(
-    bags: Sequence[Bag], chosen: Sequence[ImageTopic], say: Callable[[str], None]
-) -> list[DriveTopic]:
-    """What there is to extract: the chosen cameras of every bag; `say` hears of what it lacks."""
-    parts = []
-    for bag, drive in zip(bags, drive_names(bags), strict=True):
-        topics = bag.promised_topics()
-        counts = {topic.name: topic.count for topic in topics}
-        infos = {t.name for t in topics if t.msgtype == CAMERA_INFO and t.count}
-        for name in topics_in(bag, topics, chosen, say):
-            beside = [info for info in info_topics(name) if info in infos]
-            info = beside[0] if beside else ''
-            parts.append(DriveTopic(bag.path, drive, name, counts[name], info))
-    return parts
 
 
 def _report(

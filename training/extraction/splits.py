@@ -63,6 +63,18 @@ def assign_splits(
     return known
 
 
+def without_drives(parts: Mapping[str, str], val: float, test: float) -> str:
+    """Which parts were asked for and yet have no drive, with the remedy; '' if none."""
+    empty = [p for p, share in ((VAL, val), (TEST, test)) if share and p not in parts.values()]
+    if not empty:
+        return ''
+    names = ' and '.join(f'--{part}' for part in empty)
+    return (
+        f'no drive is left for {names}: the {len(parts)} in {FILE_NAME} keep the part that they '
+        'have; add recordings, or delete that file to have the parts drawn anew'
+    )
+
+
 def check_shares(val: float, test: float) -> None:
     """Raise ValueError unless both are shares that leave something to train on."""
     if val < 0 or test < 0 or val + test >= 1:

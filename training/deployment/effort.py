@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
+from hrda_core.inference import InferenceSettings
 from hrda_core.results import Segmentation
 
 
@@ -28,13 +29,23 @@ class Effort:
         self.planned.append(found.windows_planned)
         self.milliseconds.append(found.milliseconds)
 
-    def summary(self, *, chosen: bool) -> str:
-        """The time of an image, and its windows where they were chosen among all, in words."""
+    def summary(self, settings: InferenceSettings) -> str:
+        """The time of an image, and its windows where they were chosen among all, in words.
+
+        Args:
+            settings: with which the images were segmented.
+        """
         if not self.milliseconds:
             return 'no image was segmented'
-        time = f'{median(self.milliseconds):.1f} ms per image (median)'
-        if not chosen:
+        median_ms, deadline_ms = median(self.milliseconds), settings.deadline_ms
+        time = f'{median_ms:.1f} ms per image (median)'
+        if settings.mode != 'anytime':
             return time
+        if deadline_ms is not None and not median(self.computed) and median_ms > deadline_ms:
+            time += (
+                f'; the deadline of {deadline_ms:g} ms cannot be met, the context alone takes '
+                'longer: raise --deadline_ms, or take a smaller network or smaller images'
+            )
         share = sum(self.computed) / max(sum(self.planned), 1)
         windows = f'{fmean(self.computed):.3g} of {fmean(self.planned):.3g} windows'
         return f'{windows} computed per image ({share:.0%}), {time}'
