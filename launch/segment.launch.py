@@ -54,6 +54,7 @@ PARAMETER_TYPES = {
     'min_confidence': float,
     'confidence_encoding': str,
     'max_age_ms': float,
+    'wait_for_newer_ms': float,
     'lazy': bool,
     'camera_info': bool,
 }
@@ -81,6 +82,7 @@ PARAMETER_ARGUMENTS = {
     'min_confidence': 'Pixels of lower confidence, 0..1, become 255',
     'confidence_encoding': 'Pixels of the confidence: mono8 (0..255) or 32FC1 (0..1)',
     'max_age_ms': 'Frames older than this are dropped [ms], 0 for no limit',
+    'wait_for_newer_ms': 'One camera: longest wait for a fresher frame [ms], 0 for none',
     'lazy': 'Whether frames are segmented only while somebody listens to an output image',
     'camera_info': "Whether the camera's CameraInfo is repeated for the label images",
 }
