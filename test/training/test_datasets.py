@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from hrda_core.classes import CITYSCAPES
+from training.data import crop_padding
 from training.data.datasets import SourceDataset, TargetDataset, valid_mask
 from training.data.label_maps.pixels import read_ids
 from training.data.labelled_sets import LabelledSet, open_labelled
@@ -71,6 +72,14 @@ def test_small_frames_are_padded(write_frames: WriteFrames) -> None:
     sample = _open(write_frames(_random_frames()), crop_size=64)[(0, 0)]
     assert (sample['label'][40:] == 255).all() and (sample['label'][:, 60:] == 255).all()
     assert sample['image'][:, 63, 63].tolist() == [124, 116, 104]
+
+
+def test_many_frames_are_judged_by_some_of_them(
+    write_frames: WriteFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crop_padding, 'LOOKED_AT', 2)
+    (text,) = _open(write_frames(_random_frames()), crop_size=64).padding()
+    assert text.startswith('source (2 of 3 looked at): 2 of 2 frames are smaller')
 
 
 def test_frames_are_resized(write_frames: WriteFrames) -> None:

@@ -23,9 +23,12 @@ from training.data.settings import (
     ValidationSettings,
 )
 from training.methods.settings import SelfTrainingSettings
+from training.progress import SilentDisplay
+from training.run.assembly import assemble
 from training.run.folder import RunFolder
+from training.run.launch import find_workplace
 from training.run.state_file import read_state
-from training.settings.run import TrainSettings
+from training.settings.run import ModelSettings, TrainSettings
 
 RARE = SelfTrainingSettings(rare_class_min_pixels=100, rare_class_min_crop_ratio=0.5)
 
@@ -132,6 +135,18 @@ def test_errors_name_the_set(tmp_path: Path) -> None:
     extra = [SourceSettings(str(tmp_path / 'target'))]
     with pytest.raises(ValueError, match=r'01\.png has no label .* extra_sources\[0\]\.labels'):
         _open(_settings(tmp_path, extra_sources=extra))
+
+
+def test_a_run_begins_by_telling_which_sets_are_too_small_for_its_crops(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    few = FewLabelsSettings(str(tmp_path / 'validation'))
+    model = ModelSettings('mit_b0', context_size=64, detail_size=64)
+    settings = _settings(tmp_path, few_labels=few, model=model)
+    parts = assemble(settings, SilentDisplay(), find_workplace(settings.loop), fresh=False)
+    told = [text for text in parts.introduction if 'padding' in text]
+    assert [text.partition(':')[0] for text in told] == ['few_labels', 'target']
+    assert '3 of 3 frames are smaller than the crop of 64x64 px' in told[1]
+    assert '53% of such a crop is padding; enlarge target.size, or lower' in told[1]
 
 
 @pytest.mark.parametrize('weight', [0.0, -1.0, float('inf'), float('nan')])

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from hrda_core.classes import IGNORE
 from hrda_core.windows import Box
+from training.data.crop_padding import padding_notes
 from training.data.frame_masks import frame_mask
 from training.data.frames import LabelledFrames, target_images
 from training.data.sampling import RareClassSampler
@@ -75,6 +76,14 @@ class SourceDataset(Dataset[dict[str, Any]]):
         """Sentences about what is labelled and ignored for want of a class."""
         text = self.frames.left_out()
         return (text,) if text else ()
+
+    def padding(self, role: str = 'source') -> tuple[str, ...]:
+        """A sentence about frames that are smaller than the crops, or none.
+
+        Args:
+            role: name of the settings of the frames.
+        """
+        return padding_notes(role, self.frames.images, self._settings.size, self._crop_size)
 
     def __getitem__(self, place: Place) -> dict[str, Any]:
         generator = step_generator(self._seed, Stream.SOURCE, *place)
@@ -149,6 +158,10 @@ class TargetDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def padding(self) -> tuple[str, ...]:
+        """A sentence about frames that are smaller than the crops, or none."""
+        return padding_notes('target', self.images, self._settings.size, self._crop_size)
 
     def __getitem__(self, place: Place) -> dict[str, Any]:
         generator = step_generator(self._seed, Stream.TARGET, *place)

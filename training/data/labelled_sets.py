@@ -98,6 +98,11 @@ class MixedSources(Dataset[dict[str, Any]]):
             for text in dataset.left_out()
         )
 
+    def padding(self) -> tuple[str, ...]:
+        """Sentences about frames that are smaller than the crops."""
+        pairs = zip(self.datasets, self.sets, strict=True)
+        return tuple(text for dataset, each in pairs for text in dataset.padding(each.role))
+
     def composition(self) -> str:
         """Frames and share of every data set, in words."""
         return ', '.join(

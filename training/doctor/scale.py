@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from training.data.crop_padding import Size, crop_padding, resized
 from training.data.frame_masks import MASK_FILE, frame_mask
 from training.data.settings import TargetSettings
-from training.data.transforms import fit_size
 from training.doctor.findings import Findings
 from training.doctor.frame_facts import FrameFacts
 from training.doctor.frame_sets import FrameSet
@@ -21,13 +21,12 @@ OTHER_SCALE = 0.1
 MUCH_MARGIN = 0.5
 """Margins that take more than this share of a frame are worth a warning."""
 
-Size = tuple[int, int]
 Facts = Mapping[str, Sequence[FrameFacts]]
 
 
 def fitted(frames: FrameSet, size: Size) -> Size:
     """Size of an image as the network's crops are cut from it."""
-    return size if frames.size is None else fit_size(*size, frames.size)
+    return resized(size, frames.size)
 
 
 def usual_size(facts: Sequence[FrameFacts]) -> Size | None:
@@ -60,22 +59,11 @@ def report_scale(
 def _report_padding(
     frames: FrameSet, facts: Sequence[FrameFacts], crop: int, findings: Findings
 ) -> None:
-    small = {
-        i: fitted(frames, each.size)
-        for i, each in enumerate(facts)
-        if each.size is not None and min(fitted(frames, each.size)) < crop
-    }
-    if not small:
-        return
-    width, height = Counter(small.values()).most_common(1)[0][0]
-    empty = 1 - min(width, crop) * min(height, crop) / crop**2
-    findings.warning(
-        frames.role,
-        f'{len(small)} of {len(frames)} frames are smaller than the crop of {crop}x{crop} px, '
-        f'{width}x{height} px when resized: {empty:.0%} of such a crop is padding',
-        f'enlarge {frames.role}.size, or lower model.context_size (crop_size)',
-        [str(frames.images[i]) for i in small],
-    )
+    sizes = {i: each.size for i, each in enumerate(facts) if each.size is not None}
+    found = crop_padding(frames.role, sizes, frames.size, crop)
+    if found is not None:
+        files = [str(frames.images[i]) for i in found.small]
+        findings.warning(frames.role, found.what, found.remedy, files)
 
 
 def _report_heights(seen: Mapping[str, Size], findings: Findings) -> None:

@@ -90,6 +90,10 @@ class Batches:
         labelled = (d for d in self._sets.values() if not isinstance(d, TargetDataset))
         return tuple(text for dataset in labelled for text in dataset.left_out())
 
+    def padding(self) -> tuple[str, ...]:
+        """Sentences about frames that are smaller than the crops."""
+        return tuple(text for dataset in self._sets.values() for text in dataset.padding())
+
 
 def _composition(dataset: SourceDataset | MixedSources | TargetDataset) -> str:
     return f' ({dataset.composition()})' if isinstance(dataset, MixedSources) else ''
@@ -159,6 +163,7 @@ def assemble(
         f'on {runtime.reason}',
         batches.counts(),
         *batches.left_out(),
+        *batches.padding(),
         *step_size(settings.loop, processes),
         *notes,
         *method.notes,
