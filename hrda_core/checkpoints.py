@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -207,6 +207,40 @@ def read_model_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
+class ModelDescription(NamedTuple):
+    """What a checkpoint says of the network in it.
+
+    Attributes:
+        architecture: how it is built.
+        classes: what it tells apart.
+        step: training steps its weights have seen.
+        metadata: all that stands in the file besides weights.
+    """
+
+    architecture: Architecture
+    classes: ClassSet
+    step: int
+    metadata: dict[str, str]
+
+
+def describe_model(path: str | Path) -> ModelDescription:
+    """What a model is that `save_model` wrote, without a look at its weights.
+
+    Raises:
+        CheckpointError: as `read_model_metadata`, or what it says makes no sense.
+    """
+    metadata = read_model_metadata(path)
+    try:
+        return ModelDescription(
+            Architecture.from_json(metadata['architecture']),
+            ClassSet.from_dict(json.loads(metadata['classes'])),
+            int(metadata['step']),
+            metadata,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable(path, error) from error
+
+
 def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
     """Load a model that `save_model` or `hrda import` wrote; nothing else is needed.
 
@@ -220,22 +254,24 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu') -> HRDA:
     Raises:
         CheckpointError: the file is missing, truncated, foreign, or does not fit itself.
     """
-    metadata = read_model_metadata(path)
+    described = describe_model(path)
     try:
-        architecture = Architecture.from_json(metadata['architecture'])
-        classes = ClassSet.from_dict(json.loads(metadata['classes']))
-        step = int(metadata['step'])
-        model = HRDA(architecture, classes)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f'{path}: its metadata cannot be used: {error}') from error
+        model = HRDA(described.architecture, described.classes)
+    except ValueError as error:
+        raise _unusable(path, error) from error
     try:
         model.load_state_dict(read_tensors(path))
     except RuntimeError as error:
         raise CheckpointError(
             f'{path}: its weights do not fit the architecture it names: {error}'
         ) from error
-    model.step, model.metadata, model.checkpoint = step, metadata, Path(path)
+    model.step, model.metadata = described.step, described.metadata
+    model.checkpoint = Path(path)
     return model.to(device).eval()
+
+
+def _unusable(path: str | Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f'{path}: its metadata cannot be used: {error}')
 
 
 def _foreign(found: str | None) -> str:

@@ -151,6 +151,14 @@ def test_other_classes_are_refused(teacher: Path) -> None:
         _method(teacher, _network(2, other))
 
 
+def test_a_teacher_that_is_not_there_is_told_before_weights_and_data_that_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = f'--model.encoder_weights={tmp_path / "none.pth"}'
+    assert _distill(tmp_path / 'big.safetensors', tmp_path, tmp_path / 'run', weights) == 1
+    assert 'big.safetensors: no such file' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     'change',
     [{'temperature': 0.0}, {'hard_weight': 1.5}, {'teacher_scale': 99.0}, {'source_weight': 0.0}],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hrda_core.batch_logits import batch_logits
-from hrda_core.checkpoints import load_model
+from hrda_core.checkpoints import describe_model, load_model
 from hrda_core.heads import resize
 from training.methods.losses import cross_entropy, distillation_loss, inside
 from training.methods.self_training import draw_colours, recolour
@@ -24,6 +24,7 @@ from training.whole_files import sha256_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from hrda_core.classes import ClassSet
     from hrda_core.hrda import HRDA
     from hrda_core.windows import Box
     from training.methods import Backward, Batch
@@ -42,6 +43,28 @@ class Lesson(NamedTuple):
     probabilities: Tensor
     labels: Tensor
     weights: Tensor
+
+
+def check_teacher(distillation: DistillationSettings, classes: ClassSet) -> None:
+    """Refuse a teacher that cannot be used, without a look at its weights.
+
+    Args:
+        distillation: names its file.
+        classes: what the student tells apart.
+
+    Raises:
+        ValueError: it is missing, truncated or no checkpoint, or tells other classes apart.
+    """
+    path = Path(distillation.teacher or '')
+    _check_classes(path, describe_model(path).classes, classes)
+
+
+def _check_classes(path: Path, taught: ClassSet, classes: ClassSet) -> None:
+    if taught.names != classes.names:
+        raise ValueError(
+            f'the teacher {path} tells other classes apart ({taught.name}: '
+            f'{", ".join(taught.names)}) than the setting classes says'
+        )
 
 
 class Distillation:
@@ -72,11 +95,7 @@ class Distillation:
     ) -> None:
         path = Path(distillation.teacher or '')
         self.student, self.tutor = student, load_model(path).requires_grad_(False)
-        if self.tutor.classes.names != student.classes.names:
-            raise ValueError(
-                f'the teacher {path} tells other classes apart ({self.tutor.classes.name}: '
-                f'{", ".join(self.tutor.classes.names)}) than the setting classes says'
-            )
+        _check_classes(path, self.tutor.classes, student.classes)
         self._settings, self._distillation, self._seed = settings, distillation, seed
         self._loss = SupervisedLoss(settings, student.architecture)
         self._sha256 = sha256_of(path)

@@ -28,6 +28,7 @@ from training.evaluation.command import evaluate_frames
 from training.evaluation.scores import ConfusionMatrix, Scores
 from training.evaluation.target_scores import TargetFrames, TargetScores, score_target
 from training.methods import Method, build_method
+from training.methods.distillation import check_teacher
 from training.methods.settings import SelfTrainingSettings
 from training.progress import Display
 from training.run.folder import RunFolder
@@ -148,6 +149,8 @@ def assemble(
     """
     runtime, processes = workplace.runtime, workplace.processes
     classes = resolve_classes(settings.classes)
+    if settings.method == 'distillation':
+        check_teacher(settings.distillation, classes)
     check_apart(settings, classes)
     pin = runtime.device.type == 'cuda'
     batches = Batches(settings, classes, pin, display, processes)
