@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -80,6 +81,11 @@ class CommandParser(ArgumentParser):
 
     not_settings: tuple[str, ...] = ()
     optional_groups: Mapping[str, type] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # '--every -1s' is a wrong value of --every, which the command tells, and no option '-1s'.
+        self._negative_number_matcher = re.compile(r'-\.?\d')
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: D102
         text = ' '.join(message.split()).removeprefix('Parser key "config": ')

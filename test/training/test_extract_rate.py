@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from extracting import SECOND_NS, extract, tree
 
+from training.cli import main
 from training.extraction.rate import FrameClock, parse_interval
 
 
@@ -15,6 +16,13 @@ from training.extraction.rate import FrameClock, parse_interval
 def test_impossible_intervals_are_refused(text):
     with pytest.raises(ValueError, match='interval'):
         parse_interval(text)
+
+
+@pytest.mark.parametrize('every', [['--every', '-1s'], ['--every=-1s'], ['--every', '']])
+def test_an_impossible_interval_is_told_however_it_is_typed(every, tmp_path, capsys):
+    assert main(['extract', 'drive', '-o', str(tmp_path / 'out'), *every]) == 1
+    error = capsys.readouterr().err
+    assert "--every '" in error and 'is no interval; expected a time above zero' in error
 
 
 def test_a_jittering_camera_keeps_its_rate():

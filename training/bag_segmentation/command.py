@@ -106,7 +106,7 @@ def run(args: Any) -> int:
         ValueError: wrong usage: no recording, no such topic, an output made otherwise.
     """
     making = Making(
-        parse_interval(args.every) if args.every else 0,
+        0 if args.every is None else parse_interval(args.every),
         args.copy,
         args.overlay,
         args.alpha,

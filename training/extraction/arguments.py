@@ -62,7 +62,7 @@ def choice_settings(args: Any) -> ChoiceSettings:
     usual = CLEAN if args.clean else ChoiceSettings()
     given = {name: getattr(args, name) for name in _CLEANED}
     return ChoiceSettings(
-        every_ns=parse_interval(args.every) if args.every else 0,
+        every_ns=0 if args.every is None else parse_interval(args.every),
         max_frames=args.max_frames,
         min_motion=args.min_motion,
         **{n: getattr(usual, n) if value is None else value for n, value in given.items()},

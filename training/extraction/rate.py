@@ -12,6 +12,9 @@ _TEXT = re.compile(r'\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*')
 def parse_interval(text: str) -> int:
     """Read '0.5s', '500ms', '1min', '0.5' (seconds) or a rate such as '2Hz' as nanoseconds.
 
+    Args:
+        text: the value of an option --every.
+
     Raises:
         ValueError: anything else, zero included.
     """
@@ -22,8 +25,8 @@ def parse_interval(text: str) -> int:
     if number > 0 and unit in _UNITS_NS:
         return max(1, round(number * _UNITS_NS[unit]))
     raise ValueError(
-        f"'{text}' is no interval; expected a time above zero such as 0.5s or 500ms, or a rate "
-        'such as 2Hz'
+        f"--every '{text}' is no interval; expected a time above zero such as 0.5s or 500ms, or "
+        'a rate such as 2Hz'
     )
 
 
