@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -68,6 +69,8 @@ COMMANDS = {
 }
 """Command name -> module with `add_arguments` and `run`, and its one-line help."""
 INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a disk, somebody's share of it, or a file can hold no more."""
 
 
 class CommandParser(ArgumentParser):
@@ -182,7 +185,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f'no entry {error}'
     if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        text = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+        remedy = '; make room there, or name another place, and give the command again'
+        return text + remedy if error.errno in NO_ROOM else text
     return str(error) or type(error).__name__
 
 

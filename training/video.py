@@ -21,6 +21,7 @@ CODECS = {'.mp4': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
 """By the suffix of the file; OpenCV's wheels bring no H.264 encoder."""
 DEFAULT_RATE_HZ = 25.0
 """Taken for files that do not tell their frame rate."""
+_NO_ROOM = 'is the disk full? Make room there, or name another place, and give the command again'
 UNEVEN = 0.2
 """Intervals between frames that differ by more than this share make a variable rate."""
 
@@ -166,7 +167,9 @@ class VideoWriter:
         even = (size[0] + size[0] % 2, size[1] + size[1] % 2)
         writer = cv2.VideoWriter(str(self._part), cv2.CAP_FFMPEG, codec, self.rate_hz, even)
         if not writer.isOpened():
-            raise OSError(f'{self.path} cannot be written as a video of {even[0]}x{even[1]} px')
+            raise OSError(
+                f'{self.path} cannot be written as a video of {even[0]}x{even[1]} px; {_NO_ROOM}'
+            )
         return writer
 
     def __exit__(
@@ -194,7 +197,7 @@ class VideoWriter:
         if frames < self.count - 1:
             raise OSError(
                 f'{self.path}: only {max(frames, 0)} of {self.count} frames could be written; '
-                'is the disk full?'
+                f'{_NO_ROOM}'
             )
 
 

@@ -48,12 +48,16 @@ def test_train_without_torch_is_one_sentence(tmp_path: Path) -> None:
     assert 'Traceback' not in result.stderr
 
 
+NO_ROOM = 'make room there, or name another place, and give the command again'
+
+
 @pytest.mark.parametrize(
     ('error', 'code', 'text'),
     [
         (ValueError('too small'), 1, 'too small'),
         (FileNotFoundError('x.yaml: no such file'), 1, 'x.yaml: no such file'),
         (PermissionError(13, 'Permission denied', 'x'), 1, 'x: Permission denied'),
+        (OSError(28, 'No space left', 'x'), 1, f'x: No space left; {NO_ROOM}'),
         (MemoryError('too much'), 1, 'out of memory: too much'),
         (KeyError('road'), 1, "no entry 'road'"),
         (KeyboardInterrupt(), 130, 'interrupted'),

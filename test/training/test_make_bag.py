@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -55,4 +56,18 @@ def test_make_bag_names_a_damaged_file_and_leaves_nothing(tmp_path, jpeg, capsys
     (tmp_path / 'images/a.jpg').write_bytes(jpeg(0)[:-20])
     assert main(['make-bag', str(tmp_path / 'images'), '-o', str(tmp_path / 'bag')]) == 1
     assert 'a.jpg' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['images']
+
+
+def test_a_full_disk_is_told_with_a_remedy(tmp_path, jpeg, capsys):
+    """A limit on the size of files stands in for the end of the disk: it, too, cuts a write."""
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images/a.jpg').write_bytes(jpeg(0, 96, 128))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        assert main(['make-bag', str(tmp_path / 'images'), '-o', str(tmp_path / 'bag')]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f'{tmp_path / "bag"}: File too large; make room there' in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ['images']

@@ -18,6 +18,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from hrda_core.image_headers import inspect_image
 from training.bags.reading import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
+from training.whole_files import naming
 
 _SECOND_NS = 1_000_000_000
 _STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
@@ -93,9 +94,10 @@ class ImageBagWriter:
     ) -> None:
         """Finish and publish the recording, or throw it away after an error."""
         try:
-            self._writer.__exit__(kind, error, trace)
-            if kind is None:
-                os.rename(self._hidden / self._path.name, self._path)  # noqa: PTH104
+            with naming(self._path):
+                self._writer.__exit__(kind, error, trace)
+                if kind is None:
+                    os.rename(self._hidden / self._path.name, self._path)  # noqa: PTH104
         finally:
             shutil.rmtree(self._hidden, ignore_errors=True)
 
@@ -173,7 +175,8 @@ class ImageBagWriter:
             connection = self._writer.add_connection(topic, msgtype, typestore=self._store)
             self._connections[topic] = connection
         data = self._store.serialize_cdr(self._store.types[msgtype](**fields), msgtype)
-        self._writer.write(connection, record_ns, data)
+        with naming(self._path):
+            self._writer.write(connection, record_ns, data)
 
     def header(self, stamp_ns: int) -> Any:
         """A std_msgs/Header for `write`, of a stamp [ns]."""
