@@ -139,6 +139,26 @@ def test_killed_among_processes_then_resumed_gives_the_same_folder(camera_bag, t
         assert (out / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('processes', ['1', '2'])
+def test_signals_stop_in_good_order(camera_bag, tmp_path, processes, number):
+    for name in ('season/a', 'season/b'):
+        camera_bag(name, count=400, size=(48, 64))
+    out = tmp_path / 'out'
+    command = [sys.executable, '-m', 'training.cli', 'extract', str(tmp_path / 'season')]
+    command += ['-o', str(out), '--processes', processes, '--anonymise', 'numpy:negative']
+    # To the whole group, as Ctrl-C in a terminal and `timeout` do.
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True)
+    while process.poll() is None and sum(1 for _ in out.rglob('*.jpg')) < 5:
+        time.sleep(0.002)
+    os.killpg(process.pid, number)
+    told = process.communicate()[0].decode()
+    assert told == f'{number.name}: stopped; the same command goes on from here\n'
+    assert process.returncode == 130
+    assert len(frames(out)) < 800
+    assert not list(out.rglob('.*.part'))
+
+
 @settings(max_examples=40, deadline=None)
 @given(count=st.integers(1, 30), more=st.integers(0, 10), seed=st.integers(0, 99))
 def test_parts_of_drives(tmp_path_factory, count, more, seed):

@@ -8,7 +8,7 @@ JPEG and PNG messages are copied unchanged where nothing has to change them, oth
 Files are called images/DRIVE/TOPIC/SEC_NSEC.jpg after the stamp in the message; manifest.jsonl
 beside them has a line for every frame. The same command again goes on where the last one ended.
 
-Exit codes: 0 done, 1 wrong usage, 2 nothing extracted, 3 something could not be read.
+Exit codes: 0 done, 1 wrong usage, 2 nothing extracted, 3 something could not be read, 130 stopped.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from training.extraction.arguments import (
     choice_settings,
     picture_settings,
 )
-from training.extraction.drive import KEPT, KNOWN, Outcome
+from training.extraction.drive import KEPT, KNOWN, DriveTopic, Outcome
 from training.extraction.drives import drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
-from training.extraction.pool import extract_all
+from training.extraction.pool import Stopped, extract_all
 from training.extraction.settings import ExtractionSettings
 from training.extraction.splits import assign_splits, check_shares, without_drives
 from training.extraction.summary import write_summary
-from training.progress import displayed
+from training.progress import Display, displayed
+from training.run.stop_signals import StopSignals
 from training.whole_files import check_writable
 
-NOTHING, DAMAGED = 2, 3
+NOTHING, DAMAGED, STOPPED = 2, 3, 130
 _MOST_SENTENCES = 10
 
 
@@ -87,7 +88,10 @@ def run(args: Any) -> int:
         parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
         for part in parts if not args.dry_run else ():
             check_writable(part.folder(settings.root), folder=True)
-        outcomes = extract_all(parts, settings, args.processes, display) if parts else []
+        try:
+            outcomes = _extracted(parts, settings, args.processes, display)
+        except Stopped as signal:
+            return _report_stop(signal, args.dry_run)
     damage = [text for bag in bags for text in bag.damage]
     damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
     if outcomes and not args.dry_run:
@@ -111,6 +115,19 @@ def _settings(args: Any) -> ExtractionSettings:
     if picture.anonymise is not None:
         load_anonymiser(picture.anonymise)
     return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
+
+
+def _extracted(
+    parts: Sequence[DriveTopic], settings: ExtractionSettings, processes: int, display: Display
+) -> list[Outcome]:
+    with StopSignals() as stop:
+        return extract_all(parts, settings, processes, display, stop) if parts else []
+
+
+def _report_stop(signal: Stopped, dry_run: bool) -> int:
+    rest = 'nothing was written' if dry_run else 'the same command goes on from here'
+    print(f'{signal}: stopped; {rest}')
+    return STOPPED
 
 
 def _report(

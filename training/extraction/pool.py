@@ -20,6 +20,7 @@ from training.extraction.drive import DriveTopic, Outcome, extract_topic
 from training.extraction.settings import ExtractionSettings
 from training.memory.freed import keep_freed_memory
 from training.progress import Display
+from training.run.stop_signals import STOP_SIGNALS, StopSignals
 
 _REPORT_EVERY_S = 0.2
 _SAY_EVERY_S = 10.0
@@ -28,12 +29,16 @@ _MOST_HELPERS = 8
 _PR_SET_PDEATHSIG = 1
 
 
-class _Stopped(Exception):
-    """Somebody wants the work to end."""
+class Stopped(Exception):
+    """Somebody wants the work to end; its text is the name of the signal that told so."""
 
 
 def extract_all(
-    parts: Sequence[DriveTopic], settings: ExtractionSettings, processes: int, display: Display
+    parts: Sequence[DriveTopic],
+    settings: ExtractionSettings,
+    processes: int,
+    display: Display,
+    stop: StopSignals,
 ) -> list[Outcome]:
     """Extract topics, as many at a time as there are processes.
 
@@ -42,15 +47,17 @@ def extract_all(
         settings: how, and where to.
         processes: how many at most; with one, no other is started.
         display: shows frames over all parts.
+        stop: ends the work early, with everything in place to go on.
 
     Returns:
         The outcome of each part.
 
     Raises:
+        Stopped: a signal has ended it.
         ValueError: as of `extract_topic`, or a process died.
     """
     keep_freed_memory()
-    progress = _Progress(display, sum(part.count for part in parts))
+    progress = _Progress(display, sum(part.count for part in parts), stop)
     # The longest first, so that no process is left alone with one at the end.
     order = sorted(range(len(parts)), key=lambda i: -parts[i].count)
     processes = min(processes, len(parts))
@@ -74,17 +81,20 @@ class _Progress:
     Args:
         display: where.
         total: how many there are.
+        stop: tells that no more are wanted.
     """
 
-    def __init__(self, display: Display, total: int) -> None:
+    def __init__(self, display: Display, total: int, stop: StopSignals) -> None:
         self._display = display
+        self._stop = stop
         self._total = total
         self._seen = 0
         self._start = self._shown = self._said = time.monotonic()
         display.begin('frames', total)
 
     def add(self, count: int) -> None:
-        """Some more were dealt with."""
+        """Some more were dealt with; raises `Stopped` where that is enough."""
+        self.check()
         self._seen += count
         now = time.monotonic()
         if now - self._shown > _REPORT_EVERY_S:
@@ -95,6 +105,11 @@ class _Progress:
             rate = self._seen / (now - self._start)
             left_s = (self._total - self._seen) / rate if rate else 0.0
             self._display.figures(self._seen, self._total, {'frames/s': rate}, left_s)
+
+    def check(self) -> None:
+        """Raise `Stopped` after a signal."""
+        if self._stop.received:
+            raise Stopped(self._stop.received)
 
 
 def _in_processes(
@@ -112,6 +127,7 @@ def _in_processes(
         _follow(futures, seen, progress)
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
+        progress.check()  # signals to all processes reach some before they are prepared for it
         raise ValueError(
             'a process that extracts ended without a word, perhaps for want of memory; run the '
             'same command again, with fewer --processes'
@@ -128,6 +144,7 @@ def _follow(
     left = set(futures)
     while left:
         done, left = wait(left, timeout=_REPORT_EVERY_S)
+        progress.check()
         while not seen.empty():
             progress.add(seen.get())
         if any(future.exception() for future in done):
@@ -154,12 +171,13 @@ class _Reporter:
         self.seen.put(self._count)
         self._count = 0
         if self.stop.is_set():
-            raise _Stopped
+            raise Stopped
 
 
 def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
-    """Prepare a process: Ctrl-C reaches the first one, which asks the others to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Prepare a process: signals to all are for the first one, which asks the others to stop."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     keep_freed_memory()
     cv2.setNumThreads(1)
     # Killed with the first process, so that nothing goes on writing behind its back (Linux).
