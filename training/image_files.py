@@ -132,9 +132,9 @@ def image_size(path: Path) -> tuple[int, int]:
             _check_whole(file)
     except UnidentifiedImageError as error:
         reason = 'it is no picture' if path.stat().st_size else 'it is empty'
-        raise ValueError(f'{path} cannot be read as an image: {reason}') from error
+        raise _unreadable(path, reason) from error
     except (OSError, ValueError) as error:
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+        raise _unreadable(path, error) from error
     return int(width), int(height)
 
 
@@ -168,14 +168,18 @@ def read_image(path: Path) -> Uint8Array:
         data = path.read_bytes()
         _check_whole(io.BytesIO(data))
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f'{path} cannot be read as an image; remove it or copy it again: {error}'
-        ) from error
+        raise _unreadable(path, error) from error
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
-        raise ValueError(f'{path} cannot be read as an image; remove it or copy it again')
+        raise _unreadable(path, 'it is damaged')
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _unreadable(path: Path, reason: Exception | str) -> ValueError:
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = reason.strerror
+    return ValueError(f'{path} cannot be read as an image; remove it or copy it again: {reason}')
 
 
 def _check_whole(file: BinaryIO) -> None:
