@@ -52,6 +52,7 @@ setup(
         'opencv-python-headless',
         'pyyaml',
         'safetensors',
+        'simplejpeg>=1.7',
         'timm',
         'torch>=2.6',
         'torchvision',

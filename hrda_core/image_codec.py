@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hrda_core.image_headers import MAX_PIXELS, ImageDecodeError, check_size, inspect_image
+from hrda_core.jpeg import decode_jpeg
 
 __all__ = [
     'ENCODINGS',
@@ -208,6 +209,9 @@ def decode_bytes(data: bytes) -> Rgb:
     """
     data = bytes(data)
     header = inspect_image(data)
+    rgb = decode_jpeg(data, header) if header.codec == 'jpeg' else None
+    if rgb is not None:
+        return rgb
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     if header.bits == 16:
         flags |= cv2.IMREAD_ANYDEPTH

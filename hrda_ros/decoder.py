@@ -14,10 +14,15 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image
 
 from hrda_core.image_codec import check_image, decode_compressed, decode_image
+from hrda_core.jpeg import TELLS_DAMAGE
 
 Rgb = npt.NDArray[np.uint8]
 CHECKED = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}
 """Bytes per pixel of the encodings that cv_bridge is checked for and trusted with."""
+BLIND = (
+    'many damaged JPEGs go unnoticed, because simplejpeg is not installed; install it with pip '
+    'for this Python'
+)
 PADDING = 5
 CHECK_TIMEOUT_S = 30.0
 
@@ -32,7 +37,8 @@ class Decoder(NamedTuple):
 def choose_decoder(image_transport: str) -> Decoder:
     """The decoder for raw or compressed images."""
     if image_transport == 'compressed':
-        return Decoder(decode_compressed, 'decoder: built in, as for all compressed images')
+        reason = 'decoder: built in, as for all compressed images'
+        return Decoder(decode_compressed, reason if TELLS_DAMAGE else f'{reason}; {BLIND}')
     problem = bridge_problem()
     if problem:
         return Decoder(decode_image, f'decoder: built in, because {problem}')

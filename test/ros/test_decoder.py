@@ -51,6 +51,15 @@ def install_bridge(
     sys.modules.pop('cv_bridge', None)
 
 
+def test_without_simplejpeg_it_is_told_that_damage_goes_unnoticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('hrda_ros.decoder.TELLS_DAMAGE', False)
+    assert 'install it with pip' in choose_decoder('compressed').reason
+    monkeypatch.setattr('hrda_ros.decoder.TELLS_DAMAGE', True)
+    assert 'simplejpeg' not in choose_decoder('compressed').reason
+
+
 def test_without_cv_bridge_the_built_in_decoder_works() -> None:
     if bridge_problem() != 'cv_bridge is not installed':
         pytest.skip('cv_bridge is installed here')
