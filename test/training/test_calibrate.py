@@ -150,7 +150,7 @@ def test_labels_without_a_class_are_refused(checkpoint, frames, tmp_path, capsys
         cv2.imwrite(str(tmp_path / 'labels' / name), np.full((80, 96), 255, np.uint8))
     folders = ['--images', str(frames / 'images'), '--labels', str(tmp_path / 'labels')]
     assert main(['calibrate', str(checkpoint), *folders, '--device=cpu']) == 1
-    assert 'no pixel of these frames has a label' in capsys.readouterr().err
+    assert 'none of the 2 labels' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('text', ['{', '{"temperature": 1}', '{"temperature": 0}'])

@@ -270,6 +270,15 @@ def test_eval_names_its_own_arguments(tmp_path: Path) -> None:
         open_frames(settings, CITYSCAPES)
 
 
+def test_labels_without_a_class_are_refused(tmp_path: Path) -> None:
+    tiny_run.write_frames(tmp_path, 2, 0)
+    for label in (tmp_path / 'labels').iterdir():
+        cv2.imwrite(str(label), np.full((80, 96), 255, np.uint8))
+    words = r'none of the 2 labels, such as .*00\.png, has a pixel .*all are 255.*--label-map'
+    with pytest.raises(ValueError, match=words):
+        open_frames(ValidationSettings(str(tmp_path)), CITYSCAPES)
+
+
 def test_wrong_validation_labels_are_found_before_they_are_scored(tmp_path: Path) -> None:
     tiny_run.write_frames(tmp_path / 'data', 2, 0)
     cv2.imwrite(str(tmp_path / 'data/labels/01.png'), np.full((80, 96), 99, np.uint8))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hrda_core.classes import ClassSet
+from hrda_core.classes import IGNORE, ClassSet
 from training.data.class_stats import Progress, class_statistics
 from training.data.frames import find_labelled
 from training.data.settings import ValidationSettings
@@ -35,7 +35,8 @@ class ValidationFrames:
     """The frames that a run is scored on, in the order of their names.
 
     Raises:
-        ValueError: a folder or file is missing, unreadable, or of another size.
+        ValueError: a folder or file is missing, unreadable, or of another size, or no label
+            holds a pixel of a class.
     """
 
     def __init__(self, settings: ValidationSettings, classes: ClassSet) -> None:
@@ -46,6 +47,7 @@ class ValidationFrames:
         self._indices = spread(range(len(self.frames)), limit)
         for index in self._indices:
             self.frames.check_header(index)
+        self._check_classes()
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -53,6 +55,19 @@ class ValidationFrames:
     def largest(self) -> tuple[int, int]:
         """(width, height) of the frame with the longest side [px], from the headers."""
         return max((image_size(self.frames.images[index]) for index in self._indices), key=max)
+
+    def _check_classes(self) -> None:
+        """Refuse labels that say nothing; mostly, one look at the first of them is enough."""
+        frames = self.frames
+        if any((frames.read_label(index) != IGNORE).any() for index in self._indices):
+            return
+        reason = '; '.join(filter(None, ['all are 255, ignored', frames.left_out()]))
+        raise ValueError(
+            f'none of the {len(self)} labels, such as {frames.labels[self._indices[0]]}, has a '
+            f'pixel of a class of {frames.classes.name} ({reason}), so there is nothing to score; '
+            'name other labels, or what their pixels mean with validation.label_ids and '
+            'validation.label_map'
+        )
 
     def check_labels(
         self, cache_dir: Path | None = None, progress: Progress | None = None

@@ -81,8 +81,6 @@ def _fit(
     for frame in display.track(opened, 'looking at labelled pixels', len(frames)):
         with naming_frame(frame):
             pixels.add(segmenter, frame.image, frame.label)
-    if not len(pixels):
-        raise ValueError('no pixel of these frames has a label; name other --labels')
     temperature = fit_temperature(pixels.loss)
     if not LEAST * NEAR_THE_END < temperature < MOST / NEAR_THE_END:
         raise ValueError(
