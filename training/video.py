@@ -161,6 +161,21 @@ class VideoWriter:
         self._writer.write(cv2.cvtColor(odd, cv2.COLOR_RGB2BGR))
         self.count += 1
 
+    def add_fitted(self, frame: Uint8Array) -> bool:
+        """Write a frame, uint8 (H, W, 3) RGB, made to fit where the first one had another size.
+
+        It keeps its aspect and gets black borders.
+
+        Returns:
+            Whether it had to be made to fit.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        fits = self._writer is None or (frame.shape[1], frame.shape[0]) == self._size
+        self.add(frame if fits else _fitted(frame, *self._size))
+        return not fits
+
     def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
@@ -199,6 +214,16 @@ class VideoWriter:
                 f'{self.path}: only {max(frames, 0)} of {self.count} frames could be written; '
                 f'{_NO_ROOM}'
             )
+
+
+def _fitted(frame: Uint8Array, width: int, height: int) -> Uint8Array:
+    scale = min(width / frame.shape[1], height / frame.shape[0])
+    w, h = (max(1, round(side * scale)) for side in (frame.shape[1], frame.shape[0]))
+    left, top = (width - w) // 2, (height - h) // 2
+    canvas = np.zeros((height, width, 3), np.uint8)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[top : top + h, left : left + w] = cv2.resize(frame, (w, h), interpolation=how)
+    return canvas
 
 
 def check_video_name(path: Path) -> None:

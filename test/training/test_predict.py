@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -68,6 +69,13 @@ def test_inputs_that_are_no_images(
     options = ['-o', str(tmp_path / 'out'), '--checkpoint', str(checkpoint)]
     assert main(['predict', str(tmp_path / name), *options]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_recording_is_told_where_it_belongs(camera_bag: Callable[..., Path]) -> None:
+    bag = camera_bag(count=1)
+    for path in (bag, bag / 'drive.mcap', bag.parent):
+        with pytest.raises(ValueError, match='recordings are for hrda segment-bag, and hrda ext'):
+            find_inputs([str(path)])
 
 
 def test_a_damaged_image_is_named_and_the_others_are_labelled(

@@ -155,6 +155,21 @@ def test_images_become_a_video(tmp_path: Path, checkpoint: Path) -> None:
     assert len(list((tmp_path / 'out' / 'labels').iterdir())) == 3
 
 
+def test_images_of_other_sizes_are_made_to_fit_into_the_video_and_told(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out, film = tmp_path / 'in', tmp_path / 'out', tmp_path / 'drive.mp4'
+    folder.mkdir()
+    for name, size in (('a', (64, 96)), ('b', (128, 96)), ('c', (64, 96))):
+        cv2.imwrite(str(folder / f'{name}.png'), np.full((*size, 3), 200, np.uint8))
+    assert predict(checkpoint, folder, out, '--video', str(film), '--alpha', '0') == 0
+    assert '1 of 3 images are of another size than the first' in capsys.readouterr().err
+    assert cv2.imread(str(out / 'labels' / 'b.png'), cv2.IMREAD_UNCHANGED).shape == (128, 96)
+    _, frame, _ = VideoReader(film)
+    assert frame.shape == (64, 96, 3)
+    assert frame[32, :16].max() < 50 < 150 < frame[32, 32:64].min()
+
+
 def test_a_cut_off_video_gives_what_can_be_read(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -237,6 +237,11 @@ def find_bags(paths: Collection[Path]) -> list[Bag]:
     return list(found.values())
 
 
+def holds_bags(path: Path) -> bool:
+    """Whether a path is a recording, or a folder of recordings."""
+    return _is_storage(path) or _is_bag_folder(path) or bool(_inner_bags(path))
+
+
 def decode_message(message: RawMessage) -> Any:
     """Turn a message into an object with the fields of its ROS type.
 
@@ -323,15 +328,11 @@ def _matches(path: Path) -> list[Path]:
     for match in found:
         # What a pattern meets beside recordings (notes, checksums) is nobody's mistake, and
         # ** meets the files of a recording as well as the folder.
-        if _holds_bags(match) and not any(parent in bags for parent in match.parents):
+        if holds_bags(match) and not any(parent in bags for parent in match.parents):
             bags[match] = None
     if not bags:
         raise FileNotFoundError(f'{path} fits no recording; give folders, files or patterns')
     return list(bags)
-
-
-def _holds_bags(path: Path) -> bool:
-    return _is_storage(path) or _is_bag_folder(path) or bool(_inner_bags(path))
 
 
 def _is_bag_folder(path: Path) -> bool:

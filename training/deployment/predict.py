@@ -93,8 +93,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--video',
         metavar='FILE',
-        help='make this video (.mp4, .mov, .mkv, .avi) of the overlays of all images, or of one '
-        'video instead of overlay/NAME.mp4',
+        help='make this video (.mp4, .mov, .mkv, .avi) of the overlays of all images, in the '
+        'size of the first, or of one video instead of overlay/NAME.mp4',
     )
     parser.add_argument(
         '--rate', type=float, default=10.0, help='frame rate of a video made of images [Hz]'
@@ -161,26 +161,32 @@ def predict_images(
         images: what to read, and the names of the results.
         folder: where they go.
         display: told of progress and of images that are left out.
-        film: video of the overlays, one frame per image; None for none.
+        film: video of the overlays, one frame per image, of the size of the first; None for
+            none.
         rate_hz: its frame rate.
     """
-    skipped, kinds = 0, ''
+    skipped, fitted, kinds = 0, 0, ''
     with VideoWriter(film, rate_hz) if film else contextlib.nullcontext() as video:
         for path, name in display.track(images, 'predicting', len(images)):
             try:
                 pictures = predictor.pictures(decode_bytes(path.read_bytes()))
-                if video is not None:
-                    video.add(pictures['overlay'])
             except ValueError as error:
                 skipped += 1
                 display.say(f'left out {path}: {error}')
                 continue
             write_pictures(folder, name, pictures)
+            if video is not None:
+                fitted += video.add_fitted(pictures['overlay'])
             kinds = ', '.join(pictures)
     if kinds:
         display.say(f'wrote {len(images) - skipped} x {kinds} to {folder}')
     if film and kinds:
         display.say(f'wrote {film} at {rate_hz:g} Hz')
+    if fitted:
+        display.say(
+            f'{fitted} of {len(images)} images are of another size than the first; in {film} they '
+            'are made to fit, with black borders'
+        )
     return not skipped
 
 

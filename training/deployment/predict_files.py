@@ -57,12 +57,26 @@ def _expand(path: Path) -> list[InputFile]:
         files = [picture for picture in pictures if not is_beside_frames(picture)]
         if not files:
             kinds = ', '.join(IMAGE_SUFFIXES)
-            raise ValueError(f'{path}: no images in it ({kinds}); videos are named one by one')
+            raise ValueError(
+                f'{path}: no images in it ({kinds}); {_recording_hint(path)}videos are named one '
+                'by one'
+            )
         return [InputFile(file, file.relative_to(path).with_suffix('')) for file in files]
     if path.suffix.lower() not in IMAGE_SUFFIXES + VIDEO_SUFFIXES:
         kinds = ', '.join(IMAGE_SUFFIXES + VIDEO_SUFFIXES)
-        raise ValueError(f'{path}: expected an image or a video ({kinds}) or a folder of images')
+        raise ValueError(
+            f'{path}: {_recording_hint(path)}expected an image or a video ({kinds}) or a folder '
+            'of images'
+        )
     return [InputFile(path, Path(path.stem))]
+
+
+def _recording_hint(path: Path) -> str:
+    from training.bags.reading import holds_bags
+
+    if not holds_bags(path):
+        return ''
+    return 'recordings are for hrda segment-bag, and hrda extract takes images out of them; '
 
 
 def check_output(inputs: Iterable[str], output: Path) -> None:
