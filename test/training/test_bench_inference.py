@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,13 @@ from hrda_core.segmenter import Segmenter
 from hrda_core.windows import plan_windows
 from training.benchmark.contenders import Peak
 from training.benchmark.inference import parse_wxh
-from training.benchmark.inference_report import Measured, Turn, all_windows, inference_table
+from training.benchmark.inference_report import (
+    Measured,
+    Turn,
+    all_windows,
+    cold_note,
+    inference_table,
+)
 from training.benchmark.inference_specs import Spec, default_specs, parse_spec
 from training.benchmark.inference_turns import take_turns
 from training.benchmark.inference_work import Answer
@@ -126,7 +133,15 @@ def test_the_first_turn_is_a_warm_up_and_time_ends_them() -> None:
 
 def test_a_warm_up_that_takes_all_the_time_counts() -> None:
     (turns,) = take_turns([Slow(1500)], [np.zeros((2, 2, 3), np.uint8)], 3, 1.0, str)
-    assert times(turns) == [1500]
+    assert times(turns) == [1500] and turns[0].first
+
+
+def test_a_contender_of_which_only_the_first_frame_was_measured_is_marked() -> None:
+    warm, other = (measured(parse_spec(name, 'cpu'), 0, 9.0) for name in ('exact', 'published'))
+    cold = replace(other, turns=tuple(turn._replace(first=True) for turn in other.turns))
+    table = inference_table([warm, cold])
+    assert {str(c.header): list(c.cells) for c in table.columns}['frames'] == ['1', '1 (cold)']
+    assert 'cold: published: ' in cold_note([warm, cold]) and cold_note([warm]) == ''
 
 
 def measured(spec: Spec, labels: int, milliseconds: float) -> Measured:

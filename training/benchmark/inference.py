@@ -18,7 +18,7 @@ from rich.console import Console
 
 from hrda_core.preparation import check_size
 from hrda_core.tuning import TunedWindows
-from training.benchmark.inference_report import figures, inference_table, notes
+from training.benchmark.inference_report import cold_note, figures, inference_table, notes
 from training.benchmark.inference_specs import (
     Network,
     Spec,
@@ -73,6 +73,8 @@ def run(args: Namespace) -> int:
         console.print(f'\n{title}')
         measured = measure(case, _specs(case.network, args), given, console.print)
         console.print(inference_table(measured))
+        if cold := cold_note(measured):
+            console.print(cold)
         done.append(figures(title, measured))
         if args.json:  # after every case, so that an interrupted run keeps what it has
             write_figures(Path(args.json), args, {'cases': done})

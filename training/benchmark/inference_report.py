@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -27,10 +27,12 @@ class Turn(NamedTuple):
     Attributes:
         image: number of the image.
         answer: labels, and the time they took.
+        first: nothing warmed the contender up before.
     """
 
     image: int
     answer: Answer
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Measured:
         """Time of an image that so many percent do not exceed [ms]."""
         times = [turn.answer.milliseconds for turn in self.turns]
         return float(np.percentile(times, percentile))
+
+    @property
+    def cold(self) -> bool:
+        """Whether the first frame, slower than those to come, is all that was measured."""
+        return all(turn.first for turn in self.turns)
 
     @property
     def windows(self) -> float:
@@ -109,7 +116,7 @@ def _row(measured: Measured, everyone: Sequence[Measured]) -> list[str]:
     return [
         measured.spec.name,
         *(plain_figure(values[name]) for name in ('median_ms', 'p95_ms', 'p99_ms')),
-        str(len(measured.turns)),
+        f'{len(measured.turns)}{" (cold)" if measured.cold else ""}',
         f'{values["images_per_s"]:.3g}',
         _format(values['speed_ratio'], '{:.2f}x'),
         f'{measured.peak.used / 1e9:.2f}',
@@ -153,6 +160,7 @@ def _figures(measured: Measured, everyone: Sequence[Measured]) -> dict[str, Any]
         'settings': None if settings is None else dataclasses.asdict(settings),
         'precision': precision_name(settings),
         'share': measured.spec.share,
+        'cold': measured.cold,
         'milliseconds': [round(turn.answer.milliseconds, 3) for turn in measured.turns],
         **_values(measured, everyone),
         'peak_bytes': measured.peak.total,
@@ -163,6 +171,17 @@ def _figures(measured: Measured, everyone: Sequence[Measured]) -> dict[str, Any]
         'matrix_flops_per_s': measured.matrix_rate,
         'used_rate': measured.used_rate,
     }
+
+
+def cold_note(measured: Iterable[Measured]) -> str:
+    """Which contenders were measured cold, what that means and the remedy; '' without any."""
+    names = dict.fromkeys(one.spec.name for one in measured if one.cold)
+    if not names:
+        return ''
+    return (
+        f'cold: {", ".join(names)}: the first frame alone outlasted --seconds and is all that was '
+        'measured, which is slower than the frames to come; raise --seconds to measure those.'
+    )
 
 
 def notes(*, trained: bool, pictures: bool) -> list[str]:

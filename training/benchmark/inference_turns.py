@@ -156,7 +156,8 @@ def take_turns(
 ) -> list[list[Turn]]:
     """Have every contender segment image after image, one after the other.
 
-    The first answer of each is a warm-up and not returned, unless it alone takes all the time.
+    The first answer of each is a warm-up and not returned, unless it alone takes all the time;
+    it is marked then.
 
     Args:
         contenders: any number.
@@ -177,7 +178,7 @@ def take_turns(
                 continue
             answer = contender.ask(images[image], Answer)
             if number or answer.milliseconds > 1e3 * seconds:
-                taken.append(Turn(image, answer))
+                taken.append(Turn(image, answer, first=number == 0))
             latest.append(f'{contender.name} {plain_figure(answer.milliseconds)} ms')
         if latest and (number < 3 or number % 10 == 0):
             say(f'frame {number} of {frames}: {"; ".join(latest)}')

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from hrda_core.architecture import HeadName
 from training.benchmark.inference import parse_wxh
-from training.benchmark.inference_report import Measured, figures
+from training.benchmark.inference_report import Measured, cold_note, figures
 from training.benchmark.inference_specs import FAST, Network, parse_share, parse_spec
 from training.benchmark.inference_turns import Case, add_condition_arguments, conditions, measure
 from training.benchmark.report import WIDTH, markdown_table, plain_figure, write_csv, write_figures
@@ -109,6 +109,9 @@ def run(args: Namespace) -> int:
         _write(rows, args)
     console.print(f'\n{args.size}, random weights, anytime with {args.windows} of its windows')
     console.print(_table(rows))
+    for row in rows:
+        if cold := cold_note([row.exact, row.anytime]):
+            console.print(f'{row.encoder}, {row.head}, {cold}')
     return 0
 
 
