@@ -139,6 +139,8 @@ def test_a_folder_of_bags_stands_for_all_of_them(camera_bag, tmp_path):
 def test_a_bag_given_twice_is_read_once(camera_bag):
     path = camera_bag(count=1)
     assert len(find_bags([path, path / '..' / 'drive'])) == 1
+    for named in ([path, path / 'drive.mcap'], [path / 'drive.mcap', path]):
+        assert [bag.path for bag in find_bags(named)] == [path]
 
 
 @pytest.mark.parametrize('compression', ['none', 'chunk', 'file'])

@@ -223,6 +223,7 @@ class Bag:
 def find_bags(paths: Collection[Path]) -> list[Bag]:
     """The bags at some paths, each once, in the given order.
 
+    A recording that is named twice, also as a folder and as a file in it, is taken once.
     A folder that is no bag but holds bags (a season of drives) stands for all of them, and so
     does a pattern with * or ? that the shell has left as it is; ** goes into folders.
 
@@ -234,7 +235,8 @@ def find_bags(paths: Collection[Path]) -> list[Bag]:
     for match in [match for path in paths for match in _matches(path)]:
         for bag in map(Bag, _inner_bags(match) or [match]):
             found.setdefault(bag.path.resolve(), bag)
-    return list(found.values())
+    inside = {file.resolve() for bag in found.values() for file in bag.files if file != bag.path}
+    return [bag for path, bag in found.items() if path not in inside]
 
 
 def holds_bags(path: Path) -> bool:
