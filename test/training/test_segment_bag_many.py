@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
-from segmenting import CAMERA, SECOND_NS, TOPIC, contents
+from segmenting import CAMERA, SECOND_NS, TOPIC, contents, topics
 
 from training.bags.writing import ImageBagWriter
 
@@ -52,6 +52,44 @@ def test_two_bags_of_one_name_get_two_recordings(
         'a_monday_drive',
         'b_monday_drive',
     ]
+
+
+@pytest.mark.parametrize('first', ['a', 'ab'])
+def test_a_result_keeps_its_name_whatever_recording_stands_beside_it(
+    camera_bag: Callable[..., Path],
+    segment: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    first: str,
+) -> None:
+    bags = {place: camera_bag(f'{place}/drive', count=2 + (place == 'b')) for place in 'ab'}
+    out = tmp_path / 'out'
+    assert segment(*(bags[place] for place in first), '-o', out) == 0
+    capsys.readouterr()
+    assert segment(*(bags[place] for place in ('ab' if first == 'a' else 'b')), '-o', out) == 0
+    known = 2 if first == 'a' else 3
+    assert f'{known} were there already' in capsys.readouterr().out
+    expected = {'drive', 'b_drive'} if first == 'a' else {'a_drive', 'b_drive'}
+    assert {path.name for path in out.iterdir()} == expected
+
+
+def test_copies_of_a_recording_keep_their_names_in_any_order(
+    camera_bag: Callable[..., Path], segment: Callable[..., int], tmp_path: Path
+) -> None:
+    bags = [camera_bag('a/drive', count=2)]
+    bags.append(shutil.copytree(bags[0], tmp_path / 'b' / 'drive'))
+    for shard in ('2/2', '1/2'):
+        assert segment(*bags, '-o', tmp_path / 'out', '--shard', shard) == 0
+    names = ['a_drive', 'b_drive']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
+
+
+def test_a_recording_that_is_named_twice_is_segmented_once(
+    camera_bag: Callable[..., Path], segment: Callable[..., int], tmp_path: Path
+) -> None:
+    bag = camera_bag(count=2)
+    assert segment(bag / 'drive.mcap', bag, '-o', tmp_path / 'out.mcap') == 0
+    assert topics(tmp_path / 'out.mcap')[f'{CAMERA}/label'] == 2
 
 
 def test_a_file_and_a_folder_of_one_name_do_not_share_a_result(

@@ -23,6 +23,7 @@ from jsonargparse import ArgumentParser
 from hrda_core.segmenter import Segmenter
 from training.bag_segmentation.film import make_film
 from training.bag_segmentation.jobs import count_results, losses, plan_job
+from training.bag_segmentation.names import result_names
 from training.bag_segmentation.outputs import Output, plan_outputs
 from training.bag_segmentation.segmentation import Job, Tally, segment_bag
 from training.bag_segmentation.settings import (
@@ -36,7 +37,6 @@ from training.bags.image_topics import ImageTopic, choose_topics, list_image_top
 from training.bags.mcap_writer import is_finished
 from training.bags.reading import Bag, find_bags
 from training.deployment.arguments import add_inference_arguments, inference_settings
-from training.extraction.drives import drive_names
 from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals
@@ -115,8 +115,8 @@ def run(args: Any) -> int:
     )
     settings, part = inference_settings(args), parse_part(args.shard)
     check_repeatable(settings)
-    bags = find_bags([Path(path) for path in args.bags])
-    outputs = plan_outputs(bags, drive_names(bags), Path(args.output), part)
+    bags, root = find_bags([Path(path) for path in args.bags]), Path(args.output)
+    outputs = plan_outputs(bags, result_names(root, bags), root, part)
     film = Path(args.video) if args.video else None
     tally = Tally()
     with displayed() as display, StopSignals() as stop:

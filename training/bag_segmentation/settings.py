@@ -121,10 +121,15 @@ def describe(
     }
 
 
+def input_note(bag: Bag) -> str:
+    """What tells a recording from others; size, beginning and end stand for a whole file."""
+    return json.dumps([[file.name, *_fingerprint(file)] for file in bag.files])
+
+
 def describe_input(bag: Bag, topics: Mapping[str, object], part: Part) -> dict[str, str]:
-    """What results are made of, as notes; size, beginning and end stand for a whole file."""
+    """What results are made of, as notes."""
     return {
-        'input': json.dumps([[file.name, *_fingerprint(file)] for file in bag.files]),
+        'input': input_note(bag),
         '--topic': json.dumps(list(topics)),
         '--shard': str(part),
     }

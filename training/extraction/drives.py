@@ -26,6 +26,12 @@ def drive_names(bags: Sequence[Bag]) -> list[str]:
     return names
 
 
+def drive_folders(root: Path, bag: Bag) -> list[Path]:
+    """Folders in an output folder with a name that `drive_names` may have given to a bag."""
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    return [f for f in folders if f.name == bag.name or f.name.endswith(f'_{bag.name}')]
+
+
 def drive_topics(
     root: Path, bags: Sequence[Bag], chosen: Sequence[ImageTopic], say: Callable[[str], None]
 ) -> list[DriveTopic]:
@@ -53,10 +59,9 @@ def drive_topics(
 
 def _earlier_name(root: Path, bag: Bag) -> str:
     """The drive that an earlier run made of a bag; '' if there is none."""
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        if folder.name == bag.name or folder.name.endswith(f'_{bag.name}'):
-            for manifest in folder.glob(f'*/{FILE_NAME}'):
-                first = next(read_records(manifest), None)
-                if first is not None and Path(first.bag).resolve() == bag.path.resolve():
-                    return folder.name
+    for folder in drive_folders(root, bag):
+        for manifest in folder.glob(f'*/{FILE_NAME}'):
+            first = next(read_records(manifest), None)
+            if first is not None and Path(first.bag).resolve() == bag.path.resolve():
+                return folder.name
     return ''
