@@ -42,6 +42,8 @@ BELOW_A_FILE = 'm.safetensors/x cannot be written'
         ('compare {0}/run -o {0}/m.safetensors', A_FILE),
         ('bench train --json {0}/folder', A_FOLDER),
         ('bench inference --json {0}/folder', A_FOLDER),
+        ('bench bags --json {0}/folder', A_FOLDER),
+        ('bench node -o {0}/m.safetensors', A_FILE),
         ('bench models --csv {0}/folder', A_FOLDER),
         (f'bench anytime {{0}}/m.safetensors {DATA} -o {{0}}/m.safetensors', A_FILE),
         ('train {0}/c.yaml', BELOW_A_FILE),

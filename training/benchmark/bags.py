@@ -33,6 +33,7 @@ from training.benchmark.contenders import Contender, Work
 from training.benchmark.inference import parse_wxh
 from training.benchmark.report import WIDTH, markdown_table, plain_figure, write_figures
 from training.extraction.pool import helper_threads
+from training.whole_files import check_writable
 
 REMEDY = 'take a smaller --size or fewer --frames'
 SECOND_NS = 1_000_000_000
@@ -81,6 +82,7 @@ def run(args: Namespace) -> int:
     Raises:
         ValueError: numbers that cannot be measured with, or a contender that could not go on.
     """
+    check_writable(args.json)
     size = parse_wxh(args.size)
     for name in ('frames', 'raw_frames', 'rounds'):
         if getattr(args, name) < 1:

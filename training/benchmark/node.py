@@ -26,6 +26,7 @@ from training.benchmark.node_plots import plot_soak
 from training.benchmark.node_runs import Bench, NodeRun, Noted, write_camera
 from training.benchmark.report import WIDTH, markdown_table, write_figures
 from training.ros_processes import LiveError
+from training.whole_files import check_writable
 
 SLOW_MS = 100
 """A network that is slower than the camera, and leaves the CPU to others as on a GPU."""
@@ -57,6 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Measure, print tables, and write figures, plot and logs."""
     size, folder = parse_wxh(args.size), Path(args.output)
+    check_writable(folder, folder=True)
     runs = node_runs(args)
     console, done = Console(highlight=False, width=WIDTH), []
     folder.mkdir(parents=True, exist_ok=True)
