@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hrda_core.inference import InferenceSettings
 from training.cli import CommandParser
 from training.deployment.arguments import add_inference_arguments, inference_settings
 
@@ -22,6 +23,14 @@ def test_limits_of_mode_anytime_are_taken():
 def test_limits_are_refused_in_mode_exact(flag):
     with pytest.raises(ValueError, match='has no effect in mode exact; add --mode=anytime'):
         parse(flag)
+
+
+def test_what_a_command_has_no_use_for_is_not_offered():
+    parser = CommandParser()
+    add_inference_arguments(parser, without=('mode', 'threshold', 'budget', 'deadline_ms'))
+    found = inference_settings(parser.parse_args(['--window_size=64']))
+    assert found == InferenceSettings(window_size=64)
+    assert '--threshold' not in parser.format_help()
 
 
 @pytest.mark.parametrize('text', ['person=4, rider=2', '{person: 4, rider: 2}'])

@@ -111,6 +111,8 @@ def test_what_is_no_share_is_refused(text):
         (['--sizes=big'], 'expected sizes in pixels'),
         (['--sizes=50'], 'multiple of 16'),
         (['--frames=-1'], 'is negative'),
+        (['--threshold=0.5'], 'there is no argument --threshold'),
+        (['--mode=anytime'], 'there is no argument --mode'),
     ],
 )
 def test_wrong_options_are_named(checkpoint, folder, capsys, options, reason):

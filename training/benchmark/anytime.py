@@ -36,6 +36,7 @@ from training.benchmark.inference_specs import Network
 from training.benchmark.report import WIDTH, write_csv, write_figures
 from training.data.validation_frames import ValidationFrames
 from training.deployment.arguments import (
+    LIMITS,
     add_inference_arguments,
     check_window_size,
     inference_settings,
@@ -50,6 +51,9 @@ from training.evaluation.scores import ConfusionMatrix
 from training.image_files import list_images, read_image, spread
 from training.progress import Display, displayed
 from training.whole_files import check_writable
+
+UNUSED = ('mode', *LIMITS, 'window_size', 'window_overlap')
+"""Settings that the curves go through, or that --sizes and --overlaps stand for."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -71,7 +75,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument('--threads', type=int, help='of torch on a CPU')
     parser.add_argument('-o', '--output', default='anytime', help='folder of the results')
-    add_inference_arguments(parser)
+    add_inference_arguments(parser, without=UNUSED)
 
 
 def run(args: Namespace) -> int:

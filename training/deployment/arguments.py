@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 
 from jsonargparse import ArgumentParser, Namespace
@@ -12,9 +13,14 @@ from hrda_core.inference import InferenceSettings, parse_class_weights
 LIMITS = ('threshold', 'budget', 'deadline_ms')
 
 
-def add_inference_arguments(parser: ArgumentParser) -> None:
-    """Declare --device, --precision, --mode and all else that `InferenceSettings` has."""
-    parser.add_class_arguments(InferenceSettings, skip={'class_weights'})
+def add_inference_arguments(parser: ArgumentParser, without: Collection[str] = ()) -> None:
+    """Declare --device, --precision, --mode and all else that `InferenceSettings` has.
+
+    Args:
+        parser: gets the arguments.
+        without: fields that the command has no use for.
+    """
+    parser.add_class_arguments(InferenceSettings, skip={'class_weights', *without})
     parser.add_argument(
         '--class_weights',
         default='',
@@ -44,14 +50,15 @@ def check_window_size(size: int, image: tuple[int, int], architecture: Architect
 
 
 def inference_settings(args: Namespace) -> InferenceSettings:
-    """The settings that were given.
+    """The settings that were given; those that the command does not offer have their defaults.
 
     Raises:
         ValueError: a value is outside its range, or a limit has no effect in this mode.
     """
-    given = [name for name in LIMITS if args[name] is not None]
-    if args.mode == 'exact' and given:
+    given = [name for name in LIMITS if args.get(name) is not None]
+    if given and args.mode == 'exact':
         raise ValueError(f'--{given[0]} has no effect in mode exact; add --mode=anytime')
-    values = {field.name: args[field.name] for field in fields(InferenceSettings)}
+    names = [field.name for field in fields(InferenceSettings) if field.name in args]
+    values = {name: args[name] for name in names}
     weights = parse_class_weights(args.class_weights)
     return InferenceSettings(**(values | {'class_weights': weights}))

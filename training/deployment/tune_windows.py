@@ -24,6 +24,7 @@ from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.tuning import TunedWindows
 from training.deployment.arguments import (
+    LIMITS,
     add_inference_arguments,
     check_window_size,
     inference_settings,
@@ -33,6 +34,9 @@ from training.deployment.window_tuning import Curve, Trial, measure
 from training.image_files import image_size, read_image
 from training.progress import Display, displayed
 from training.whole_files import check_writable
+
+UNUSED = ('mode', *LIMITS, 'ageing', 'window_batch')
+"""Settings without effect: every window is computed, one after the other, on every image."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -54,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         '--frames', type=int, default=20, help='images to measure, spread over all; 0 for all'
     )
     parser.add_argument('-o', '--output', help='write here and leave the checkpoint as it is')
-    add_inference_arguments(parser)
+    add_inference_arguments(parser, without=UNUSED)
 
 
 def run(args: Namespace) -> int:
