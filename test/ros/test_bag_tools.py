@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +17,12 @@ pytest.importorskip('rclpy', reason='needs rclpy: a sourced ROS 2 or the extra r
 pytest.importorskip('rosbags', reason='the bag tools need rosbags')
 
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from hrda_ros import bag_player
+from hrda_ros.process import StartError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / 'scripts'
 STAMP_NS = 1_600_000_000 * 10**9
@@ -142,7 +144,10 @@ def test_a_fixed_rhythm_goes_on_from_loop_to_loop(
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        (['--topic', '/nope'], 'no topic /nope; it has /cam (sensor_msgs/msg/Image), /text'),
+        (
+            ['--topic', '/nope'],
+            'no topic /nope; choose with --topic (topic:= of bag.launch.py) among what it has: ',
+        ),
         (['--hz', '-1'], 'invalid positive number value'),
     ],
 )
@@ -164,6 +169,60 @@ def test_a_missing_or_foreign_bag_is_one_sentence(start_process: Start, tmp_path
         assert player.returncode == 1
         assert len(output.strip().splitlines()) == 1
         assert name in output
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'reason'),
+    [
+        ('drive.mcap', b'garbage' * 99, 'File magic is invalid); name the folder of a rosbag2'),
+        ('drive.db3', b'garbage' * 99, 'file is not a database); name the folder'),
+        ('drive/metadata.yaml', b'a: [', 'Could not load YAML'),
+        ('notes.txt', b'hello', "storage format '.txt'); name the folder"),
+    ],
+)
+def test_what_is_no_bag_is_named_with_a_remedy(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    with pytest.raises(StartError) as caught:
+        bag_player.open_bag(file.parent if file.suffix == '.yaml' else file)
+    assert reason in str(caught.value) and '`mcap recover`' in str(caught.value)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_bag_of_ros_1_is_refused(tmp_path: Path) -> None:
+    store, kind = get_typestore(Stores.ROS1_NOETIC), 'std_msgs/msg/String'
+    with Writer1(tmp_path / 'old.bag') as writer:
+        connection = writer.add_connection('/text', kind, typestore=store)
+        text = store.types[kind]('hi')
+        writer.write(connection, STAMP_NS, store.serialize_ros1(text, kind))
+    with pytest.raises(StartError, match='a bag of ROS 1; convert it first: rosbags-convert'):
+        bag_player.open_bag(tmp_path / 'old.bag')
+
+
+def test_damage_in_the_middle_is_said_once_the_rest_was_played() -> None:
+    def broken(_: Any) -> Iterator[tuple[None, int, bytes]]:
+        yield None, 0, b''
+        raise EOFError('the block\nends')
+
+    published: list[bytes] = []
+    options = bag_player.parse_arguments(['drive', '--keep-stamps'])
+    player = bag_player.BagPlayer(SimpleNamespace(messages=broken), [None], options)
+    with pytest.raises(StartError, match=r'drive: damaged behind its first 1 .*\(the block ends'):
+        player.play(SimpleNamespace(publish=published.append))
+    assert published == [b'']
+
+
+def test_a_topic_without_messages_is_named(start_process: Start, tmp_path: Path) -> None:
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with Writer(tmp_path / 'drive', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection('/cam', 'sensor_msgs/msg/Image', typestore=store)
+    player = start_process(SCRIPTS / 'play_bag', str(tmp_path / 'drive'), '--loop')
+    output, _ = player.communicate(timeout=30)
+    assert player.returncode == 1
+    assert '/cam has no messages; choose another topic' in output
 
 
 def test_a_recording_without_messages_leaves_nothing(start_process: Start, tmp_path: Path) -> None:
