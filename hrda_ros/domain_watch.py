@@ -7,7 +7,7 @@ from typing import Protocol
 
 from hrda_core.classes import Uint8Array
 
-UNKNOWN = 'unknown'
+NOT_LOOKED = 'no image was looked at yet'
 
 
 class DomainScores(Protocol):
@@ -25,11 +25,14 @@ class DomainWatch:
 
     Args:
         scores: gives them; None if the network does not know its domain.
+        missing: why there are none.
         log: told why there are no more.
     """
 
-    def __init__(self, scores: DomainScores | None, log: Callable[[str], object]) -> None:
-        self._scores, self._log = scores, log
+    def __init__(
+        self, scores: DomainScores | None, missing: str, log: Callable[[str], object]
+    ) -> None:
+        self._scores, self._missing, self._log = scores, missing, log
 
     def look(self, image: Uint8Array, stream: str) -> None:
         """Score an image of a camera, uint8 (H, W, 3) RGB, if it is time to."""
@@ -38,10 +41,12 @@ class DomainWatch:
         try:
             self._scores.look(image, stream)
         except RuntimeError as error:  # no memory left: the labels are worth more than a score
-            self._scores = None
+            self._scores, self._missing = None, str(error)
             self._log(f'no more scores of domain shift: {error}')
 
     def value(self, stream: str) -> str:
-        """The newest score of a camera, as diagnostics want it."""
-        score = None if self._scores is None else self._scores.latest(stream)
-        return UNKNOWN if score is None else f'{score:.2f}'
+        """The newest score of a camera, as diagnostics want it, or why there is none."""
+        if self._scores is None:
+            return f'unknown: {self._missing}'
+        score = self._scores.latest(stream)
+        return f'unknown: {NOT_LOOKED}' if score is None else f'{score:.2f}'

@@ -45,7 +45,7 @@ class ImageSegmenter(Protocol):
     domain: DomainScores | None
     """Of its network; None if it does not know the images that it was made for."""
     no_domain: str
-    """Why it does not, although its checkpoint says so; '' otherwise."""
+    """Why it does not, and what to do about it; '' otherwise."""
 
     @property
     def description(self) -> str:

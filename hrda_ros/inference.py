@@ -9,6 +9,10 @@ from hrda_core.segmenter import Segmenter
 from hrda_ros.settings import Settings, anytime_limits
 
 SCORE_PERIOD_S = 1.0
+NO_DOMAIN = (
+    'the checkpoint does not say which images it is for; hrda domain-shift CHECKPOINT IMAGES '
+    '--store writes that, then call ~/reload'
+)
 
 
 class WatchedSegmenter(Segmenter):
@@ -20,16 +24,18 @@ class WatchedSegmenter(Segmenter):
 
     Attributes:
         domain: scores images, at 1 Hz; None if the checkpoint says nothing of its domain.
-        no_domain: why there are no scores although it does; '' otherwise.
+        no_domain: why there are no scores, and the remedy; '' otherwise.
     """
 
     def __init__(self, model: HRDA, settings: InferenceSettings | None = None) -> None:
         super().__init__(model, settings)
         self.domain: DomainShift | None = None
         self.no_domain = ''
+        if FeatureDomain.key not in model.metadata:
+            self.no_domain = NO_DOMAIN
+            return
         try:
-            if FeatureDomain.key in model.metadata:
-                self.domain = DomainShift(model.to(self.device), SCORE_PERIOD_S)
+            self.domain = DomainShift(model.to(self.device), SCORE_PERIOD_S)
         except (ValueError, RuntimeError) as error:
             self.no_domain = str(error)
 

@@ -33,7 +33,7 @@ class Model:
         self._segmenter = segmenter
         self._log = log
         self._facts = ModelFacts(checkpoint)
-        self._domain = DomainWatch(segmenter.domain, log)
+        self._domain = DomainWatch(segmenter.domain, segmenter.no_domain, log)
         if segmenter.no_domain:
             log(f'no score of domain shift: {segmenter.no_domain}')
         self._warm: dict[tuple[int, int], int] = {}

@@ -73,7 +73,7 @@ def test_the_values_name_model_device_times_and_windows(
     graph.camera().publish(make_image(picture))
     graph.spin_until(lambda: reports and values_of(reports[-1])['frames_published'] == '1')
     values = values_of(reports[-1])
-    assert values['domain_shift'] == 'unknown'
+    assert values['domain_shift'] == 'unknown: it has no domain'
     assert values['model_id'] == hashlib.sha256(b'weights').hexdigest()[:12]
     assert (values['device'], values['precision']) == ('cpu', 'fp32')
     assert (values['windows_computed'], values['windows_planned']) == ('3.0', '4.0')

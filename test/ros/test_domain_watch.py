@@ -15,7 +15,7 @@ from hrda_core import segmenter
 from hrda_core.checkpoints import add_metadata, load_model
 from hrda_core.domain_shift import EarlyFeatures, FeatureDomain
 from hrda_core.inference import InferenceSettings
-from hrda_ros.domain_watch import UNKNOWN, DomainWatch
+from hrda_ros.domain_watch import DomainWatch
 from hrda_ros.inference import WatchedSegmenter
 from hrda_ros.model import Model
 
@@ -38,8 +38,8 @@ def load(path: str | Path) -> WatchedSegmenter:
 
 
 def test_a_camera_has_a_score_once_it_was_looked_at(checkpoint: str) -> None:
-    watch = DomainWatch(load(checkpoint).domain, print)
-    assert watch.value('front') == UNKNOWN
+    watch = DomainWatch(load(checkpoint).domain, '', print)
+    assert watch.value('front') == 'unknown: no image was looked at yet'
     watch.look(picture(99), 'front')
     watch.look(picture(99) // 4, 'rear')
     assert float(watch.value('front')) < 1.5 < float(watch.value('rear'))
@@ -54,10 +54,13 @@ def test_the_checkpoint_is_read_once(checkpoint: str, monkeypatch: pytest.Monkey
     assert loaded == [checkpoint]
 
 
-def test_without_a_domain_there_is_no_score() -> None:
-    watch = DomainWatch(None, lambda text: None)
-    watch.look(picture(0), '')
-    assert watch.value('') == UNKNOWN
+def test_without_a_domain_the_remedy_stands_in_place_of_the_score(tmp_path: Path) -> None:
+    path = tiny_run.write_checkpoint(tmp_path / 'm.safetensors')
+    model = Model(load(path), str(path), lambda text: None)
+    model.look(picture(0), '')
+    assert model.facts('')['domain_shift'].startswith(
+        'unknown: the checkpoint does not say which images it is for; hrda domain-shift'
+    )
 
 
 def test_a_domain_that_cannot_be_used_is_told(checkpoint: str, tmp_path: Path) -> None:
@@ -76,7 +79,8 @@ def test_running_out_of_memory_ends_the_scores_alone(
         raise torch.OutOfMemoryError('none left')
 
     said: list[str] = []
-    watch = DomainWatch(load(checkpoint).domain, said.append)
+    watch = DomainWatch(load(checkpoint).domain, '', said.append)
     monkeypatch.setattr(EarlyFeatures, 'statistics', fail)
     watch.look(picture(0), '')
     assert said == ['no more scores of domain shift: none left']
+    assert watch.value('') == 'unknown: none left'

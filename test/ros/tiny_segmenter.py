@@ -35,7 +35,7 @@ class TinySegmenter:
     device = 'cpu'
     precision = 'fp32'
     most_images = 8
-    domain, no_domain = None, ''
+    domain, no_domain = None, 'it has no domain'
 
     def __init__(
         self, delay_s: float = 0.0, classes: ClassSet = CITYSCAPES, windows: int = 3
