@@ -48,7 +48,9 @@ class NodeParameters(Generic[Kind]):
     ) -> None:
         self._node, self._kind, self._checks = node, kind, checks
         self._table = table = table_of(kind)
+        maps = {name: text for name in table if (text := _withdraw_map(node, name))}
         given = {name: _withdraw(node, name) for name in table if node.has_parameter(name)}
+        given |= {name: text for name, text in maps.items() if given.get(name, '') == ''}
         for name, item in table.items():
             try:
                 value = coerce(name, given.get(name, item.default), table)
@@ -114,6 +116,18 @@ def _withdraw(node: Node, name: str) -> Any:
     value = node.get_parameter(name).value
     node.undeclare_parameter(name)
     return value
+
+
+def _withdraw_map(node: Node, name: str) -> str:
+    """What a parameter file gives as a map, which ROS takes for parameters `name.key`, as text.
+
+    Returns:
+        'key=value, key=value'; '' if there is no map.
+    """
+    items = node.get_parameters_by_prefix(name)
+    for key in items:
+        node.undeclare_parameter(f'{name}.{key}')
+    return ', '.join(f'{key}={item.value}' for key, item in items.items())
 
 
 def _descriptor(item: Field[Any]) -> ParameterDescriptor:

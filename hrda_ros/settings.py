@@ -83,7 +83,9 @@ class Settings:
         0, 'Mode anytime: how far neighbouring windows overlap [px]', bounds=(0, 4096)
     )
     class_weights: str = setting(
-        '', 'Mode anytime: weights of classes in the score of a window: person=4, rider=2'
+        '',
+        'Mode anytime: weights of classes in the score of a window: person=4, rider=2; in a '
+        'parameter file a map will do, too',
     )
     ageing: float = setting(
         0.0,

@@ -290,6 +290,20 @@ def test_an_integer_is_taken_for_a_double(graph: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ('given', 'expected'),
+    [({}, 'person=4.5, traffic light=2'), ({'class_weights': 'sky=3'}, 'sky=3')],
+)
+def test_a_map_of_class_weights_is_taken_unless_a_text_overrides_it(
+    graph: Any, given: dict[str, str], expected: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # A parameter file's `class_weights: {person: 4.5, traffic light: 2}`, as rcl reads it.
+    items = {'class_weights.person': 4.5, 'class_weights.traffic light': 2}
+    node = graph.start_node(**items, **given)
+    assert node.get_parameter('class_weights').value == expected
+    assert 'class_weights' not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
     ('name', 'value', 'reason'),
     [
         ('overlay_alpha', 3.0, '0..1'),
