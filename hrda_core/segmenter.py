@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from hrda_core.runtime import choose_runtime, is_out_of_memory
 from hrda_core.temperature import temperature_of
 from hrda_core.tuning import describe_limits, tuned_settings
 from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
+
+S = TypeVar('S', bound='Segmenter')
 
 
 class Segmenter:
@@ -78,8 +80,8 @@ class Segmenter:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, settings: InferenceSettings | None = None
-    ) -> Segmenter:
+        cls: type[S], path: str | Path, settings: InferenceSettings | None = None
+    ) -> S:
         """Load a checkpoint and make a segmenter of it; errors as `load_model` and `Segmenter`."""
         return cls(load_model(path), settings)
 

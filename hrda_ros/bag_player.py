@@ -116,7 +116,7 @@ def due_s(options: Namespace, index: int, recorded_s: float) -> float:
         index: 0 for the first message.
         recorded_s: seconds between the records of the first message and this one.
     """
-    return index / options.hz if options.hz else recorded_s / options.rate
+    return float(index / options.hz if options.hz else recorded_s / options.rate)
 
 
 class BagPlayer:

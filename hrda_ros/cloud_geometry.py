@@ -139,7 +139,7 @@ def project(points: Float64Array, camera: CameraModel) -> Projection:
         points: (N, 3) [m]; those with a value that is not finite are not seen.
     """
     pixels = np.zeros((len(points), 2))
-    seen = np.isfinite(points).all(axis=1)
+    seen: BoolArray = np.asarray(np.isfinite(points).all(axis=1))
     seen[seen] = points[seen, 2] >= NEAREST_M
     directions = points[seen, :2] / points[seen, 2:]
     seen[seen] = np.linalg.norm(directions, axis=1) <= widest_direction(camera)

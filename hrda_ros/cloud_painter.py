@@ -119,7 +119,7 @@ class CloudPainter(Node):
             )
 
     def _wanted(self) -> bool:
-        return self._publisher.get_subscription_count() > 0
+        return bool(self._publisher.get_subscription_count() > 0)
 
     def _complain(self, reason: str) -> None:
         self.get_logger().warning(reason, throttle_duration_sec=THROTTLE_S)

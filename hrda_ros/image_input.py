@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
@@ -15,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from hrda_ros.qos_overrides import create_subscription, overridden_reliability
 
-ImageMessage = Image | CompressedImage
+ImageMessage: TypeAlias = Image | CompressedImage
 POLL_PERIOD_S = 0.5
 SILENCE_S = 5.0
 REPEAT_S = 30.0
@@ -115,7 +116,7 @@ class ImageInput:
         self._on_image(message)
 
     def _publishers(self) -> list[TopicEndpointInfo]:
-        return self._node.get_publishers_info_by_topic(self.topic)
+        return list(self._node.get_publishers_info_by_topic(self.topic))
 
     def _offered(self) -> list[ReliabilityPolicy]:
         return [info.qos_profile.reliability for info in self._publishers()]

@@ -6,6 +6,7 @@ from hrda_core.domain_shift import DomainShift, FeatureDomain
 from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings, parse_class_weights
 from hrda_core.segmenter import Segmenter
+from hrda_ros.domain_watch import DomainScores
 from hrda_ros.settings import Settings, anytime_limits
 
 SCORE_PERIOD_S = 1.0
@@ -29,7 +30,7 @@ class WatchedSegmenter(Segmenter):
 
     def __init__(self, model: HRDA, settings: InferenceSettings | None = None) -> None:
         super().__init__(model, settings)
-        self.domain: DomainShift | None = None
+        self.domain: DomainScores | None = None
         self.no_domain = ''
         if FeatureDomain.key not in model.metadata:
             self.no_domain = NO_DOMAIN
@@ -58,5 +59,5 @@ def inference_settings(settings: Settings) -> InferenceSettings:
         window_overlap=settings.window_overlap,
         class_weights=parse_class_weights(settings.class_weights),
         ageing=settings.ageing,
-        **anytime_limits(settings),  # type: ignore[arg-type]
+        **anytime_limits(settings),
     )

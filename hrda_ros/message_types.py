@@ -16,6 +16,8 @@ def message_class(message_type: str) -> type[Any]:
     """
     package, _, name = message_type.partition('/')
     try:
-        return getattr(importlib.import_module(f'{package}.msg'), name.rpartition('/')[2])
+        messages = importlib.import_module(f'{package}.msg')
+        found: type[Any] = getattr(messages, name.rpartition('/')[2])
     except (ImportError, AttributeError, ValueError) as error:
         raise StartError(f'message type {message_type} is not installed ({error})') from error
+    return found

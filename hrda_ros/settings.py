@@ -175,7 +175,7 @@ def coerce(name: str, value: Any, table: Table = SETTINGS) -> Value:
         ValueError: wrong type, outside the range or not one of the choices; names all three.
     """
     item = table[name]
-    wanted = type(item.default)
+    wanted: type[Any] = type(item.default)
     if wanted is tuple:
         return camera_names(value)
     if wanted is float and type(value) is int:
@@ -187,7 +187,8 @@ def coerce(name: str, value: Any, table: Table = SETTINGS) -> Value:
         raise ValueError(f'{name} must be one of {", ".join(choices)}, not {value!r}')
     if bounds and not bounds[0] <= value <= bounds[1]:
         raise ValueError(f'{name} must lie in {bounds[0]:g}..{bounds[1]:g}, not {value:g}')
-    return value
+    checked: Value = value
+    return checked
 
 
 def camera_names(value: Any) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from hrda_core.classes import CITYSCAPES
 from hrda_ros import segmentation_node
 from hrda_ros.camera import Camera
+from hrda_ros.domain_watch import DomainScores
 from hrda_ros.image_segmenter import ImageSegmenter, load_segmenter
 from hrda_ros.settings import Settings
 
@@ -47,7 +48,8 @@ class StandIn:
     classes = CITYSCAPES
     description, device, precision = 'a stand-in that computes nothing', 'cpu', 'none'
     most_images = 1
-    domain, no_domain = None, ''
+    domain: DomainScores | None = None
+    no_domain = 'a stand-in has no domain'
 
     def __init__(self, milliseconds: float = 0.0) -> None:
         self._milliseconds = milliseconds
@@ -70,7 +72,9 @@ class StandIn:
         time.sleep(self._milliseconds / 1e3)
         return [self._results[image.shape[:2]] for image in images]
 
-    def set_limits(self, **limits: float | int | None) -> None:
+    def set_limits(
+        self, threshold: float | None, budget: int | None, deadline_ms: float | None
+    ) -> None:
         """There is nothing to limit."""
 
     def make_room(self, error: Exception) -> str:
