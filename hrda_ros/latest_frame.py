@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 Frame = TypeVar('Frame')
 RHYTHM = 9
 """Frames whose arrivals tell when the next is due."""
+FRESH_S = 0.004
+"""A frame that waited for less than this is as good as the next one [s]."""
 LATE = 0.25
 """Share of a period that the next frame is waited for beyond the moment at which it is due."""
 
@@ -55,8 +57,7 @@ class LatestFrame(Generic[Frame]):
     def expect_newer(self, within_s: float) -> None:
         """Leave the frame that waits for the next, if that is due within a time.
 
-        The next is due by the rhythm of the last ones. A frame that waited for less than half a
-        period is left for none: it is fresh enough, and another would be no fresher for long.
+        The next is due by the rhythm of the last ones. A fresh frame is left for none.
 
         Args:
             within_s: longest time that is waited, but for some lateness [s]; 0: none.
@@ -66,8 +67,9 @@ class LatestFrame(Generic[Frame]):
                 return
             period_s = median(after - before for before, after in pairwise(self._arrivals))
             now_s = time.monotonic()
-            due_s = self._arrivals[-1] + period_s - now_s
-            if 0 < due_s <= min(within_s, period_s / 2):
+            waited_s = now_s - self._arrivals[-1]
+            due_s = period_s - waited_s
+            if waited_s >= FRESH_S and 0 < due_s <= within_s:
                 self._expects_until_s = now_s + due_s + LATE * period_s
 
     def close(self) -> None:

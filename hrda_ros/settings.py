@@ -124,7 +124,7 @@ class Settings:
         live=True,
     )
     wait_for_newer_ms: float = setting(
-        17.0,
+        30.0,
         'One camera: a frame that waited while the one before it was segmented is left for the '
         'next, if that is due within so many ms; 0 takes it at once',
         bounds=(0.0, 1000.0),

@@ -132,7 +132,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.mark.parametrize(
     ('waited_ms', 'within_ms', 'is_left'),
-    [(20, 17, True), (5, 30, False), (20, 5, False), (20, 0, False), (40, 17, False)],
+    [
+        (20, 17, True),
+        (5, 30, True),
+        (3, 30, False),
+        (20, 5, False),
+        (20, 0, False),
+        (40, 17, False),
+    ],
 )
 def test_a_frame_is_left_for_the_next_if_that_is_due_soon(
     clock: Clock, waited_ms: float, within_ms: float, is_left: bool
