@@ -192,7 +192,7 @@ def check_format(text: str) -> None:
             )
 
 
-def decode_bytes(data: bytes) -> Rgb:
+def decode_bytes(data: bytes | memoryview) -> Rgb:
     """Decode the bytes of a JPEG or PNG file to 8-bit RGB.
 
     Grey becomes RGB, alpha is dropped, 16-bit samples are scaled by 255/65535 and an EXIF

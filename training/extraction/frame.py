@@ -43,9 +43,9 @@ class Frame:
             check_format(self.encoding)
 
     @cached_property
-    def file(self) -> bytes:
-        """The bytes of the JPEG or PNG file; empty for a raw image."""
-        return bytes(self._image.data) if self._compressed else b''
+    def file(self) -> memoryview:
+        """The bytes of the JPEG or PNG file, where they are; empty for a raw image."""
+        return memoryview(self._image.data if self._compressed else b'')
 
     @cached_property
     def header(self) -> ImageHeader:

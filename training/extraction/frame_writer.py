@@ -105,7 +105,7 @@ class FrameWriter:
         raise AssertionError('unreachable: the numbers do not end')
 
 
-def _write(path: str, data: bytes) -> None:
+def _write(path: str, data: bytes | memoryview) -> None:
     """Write a file with as few calls as there can be: after each a thread waits for the others."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:

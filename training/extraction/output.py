@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +17,12 @@ from training.extraction.frame import Frame
 from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
 from training.extraction.manifest import FrameKey, FrameRecord, Manifest
-from training.extraction.pictures import Picture, PictureMaker, Uint8Array
+from training.extraction.pictures import Picture, PictureMaker
 from training.extraction.settings import PictureSettings
+from training.extraction.staging import Made, Stager
 from training.whole_files import naming, write_bytes
 
-_AHEAD_BYTES = 4 << 20
+_AHEAD_BYTES = 6 << 20
 """Frames of this size together may wait for their names, or one more than there are helpers."""
 _AHEAD_RECORDS = 200
 
@@ -54,8 +54,8 @@ class Output(Protocol):
 class FolderOutput:
     """Images, mask, calibration and manifest in a folder.
 
-    Where threads help, they encode, hash and write frames while the next ones are read; files and
-    lines get their names and places in the order of the frames all the same.
+    Threads encode, hash and write frames while the next ones are read; files and lines get their
+    names and places in the order of the frames all the same.
 
     Args:
         folder: DRIVE/TOPIC below the output folder.
@@ -63,7 +63,7 @@ class FolderOutput:
         maker: makes the images.
         settings: what is done to the images.
         info: CameraInfo of the recording, if it has one.
-        helpers: threads that help; 0 for none.
+        helpers: threads beside the one that reads; 0 for none.
     """
 
     def __init__(
@@ -82,9 +82,8 @@ class FolderOutput:
         self._settings = settings
         self._info = info
         self._sizes: set[Size] = set()
-        self._helpers = ThreadPoolExecutor(helpers) if helpers else None
-        self._least = helpers + 1
-        self._numbers = itertools.count()
+        self._stager = Stager(self._stage, helpers)
+        self._helpers = helpers
         self._ahead: deque[tuple[Future[StagedFrame] | None, FrameRecord, int]] = deque()
         self._begun = self._bytes = 0
 
@@ -104,7 +103,7 @@ class FolderOutput:
             self._write_calibration(frame.size)
             self._sizes.add(frame.size)
         size = len(made.data) if isinstance(made, Picture) else made.nbytes
-        self._ahead.append((self._begin(made), record, size))
+        self._ahead.append((self._stager.begin(made, size), record, size))
         self._begun += 1
         self._bytes += size
         self._settle()
@@ -117,37 +116,32 @@ class FolderOutput:
     def close(self) -> None:
         """Finish what was begun."""
         try:
-            self._finish(0)
+            self._publish(0, 0)
         finally:
-            if self._helpers is not None:
-                self._helpers.shutdown()
+            self._stager.close()
 
-    def _begin(self, made: Picture | Uint8Array) -> Future[StagedFrame]:
-        """Encode, hash and write a frame, in a thread if there is one."""
-        number = next(self._numbers)
-        if self._helpers is not None:
-            return self._helpers.submit(self._stage, made, number)
-        done: Future[StagedFrame] = Future()
-        done.set_result(self._stage(made, number))
-        return done
-
-    def _stage(self, made: Picture | Uint8Array, number: int) -> StagedFrame:
+    def _stage(self, made: Made, number: int) -> StagedFrame:
+        """Encode, hash and write a frame; several threads do so at once."""
         picture = made if isinstance(made, Picture) else self._maker.encode(made)
         return self._writer.stage(picture, number)
 
     def _settle(self) -> None:
         """Publish once so much was begun that it pays: one by one, nothing of it is cached."""
-        is_full = self._bytes > _AHEAD_BYTES and self._begun > self._least
-        if self._helpers is None or is_full or len(self._ahead) > _AHEAD_RECORDS:
-            self._finish(self._least)
+        is_full = self._bytes > _AHEAD_BYTES and self._begun > self._helpers + 1
+        if not self._helpers:
+            self._publish(0, 0)
+        elif is_full or len(self._ahead) > _AHEAD_RECORDS:
+            self._publish(_AHEAD_BYTES // 2, self._helpers + 1)
 
-    def _finish(self, left: int) -> None:
-        """Publish what is done, and wait until no more than `left` frames are not."""
+    def _publish(self, most_bytes: int, most_frames: int) -> None:
+        """Publish what is done, and wait until no more bytes or no more frames are not."""
         with naming(self._folder):
             while self._ahead:
                 staged, record, size = self._ahead[0]
-                if staged is not None and not staged.done() and self._begun <= left:
-                    return
+                if staged is not None and not staged.done():
+                    if self._bytes <= most_bytes or self._begun <= most_frames:
+                        return
+                    self._stager.hand_over()
                 self._ahead.popleft()
                 if staged is None:
                     self._manifest.append(record)

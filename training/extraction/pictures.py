@@ -24,7 +24,7 @@ PNG_LEVEL = 1  # higher levels cost far more time than they save space
 class Picture(NamedTuple):
     """An image file that is not written yet; sizes in pixels."""
 
-    data: bytes
+    data: bytes | memoryview
     suffix: str
     height: int
     width: int

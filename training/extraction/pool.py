@@ -70,9 +70,9 @@ def extract_all(
 
 
 def helper_threads(processes: int) -> int:
-    """Threads that pay beside so many processes: none where they have no cores to run on."""
+    """Threads that pay in each of so many processes, beside the one that reads and helps, too."""
     cores = len(os.sched_getaffinity(0)) // processes
-    return min(cores, _MOST_HELPERS) if cores > 1 else 0
+    return min(max(cores - 1, 0), _MOST_HELPERS)
 
 
 class _Progress:
