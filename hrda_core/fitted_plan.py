@@ -93,6 +93,27 @@ class FittedPlan:
         return self.window_grid.boxes()
 
 
+def shrunk_size(
+    height: int, width: int, architecture: Architecture, most: float
+) -> tuple[int, int]:
+    """Rows and columns of a scaled image once it fits the trained contexts [px].
+
+    An image whose shorter side is a little longer than a trained context is shrunk to it: one of
+    1080 rows to 1024, where networks know what lies at the borders and the published plan would
+    double.
+
+    Args:
+        height: rows of the scaled image [px].
+        width: its columns [px].
+        architecture: the trained sizes.
+        most: share of its sides that it may lose, 0..1; others stay as they are.
+    """
+    scale = architecture.context_size / min(height, width)
+    if not 1 - most <= scale < 1:
+        return height, width
+    return round(height * scale), round(width * scale)
+
+
 @lru_cache(maxsize=32)
 def fit_plan(
     height: int,

@@ -38,6 +38,8 @@ class InferenceSettings:
         budget: most windows per image; None for all.
         deadline_ms: time for one image [ms]; None for no deadline.
         context: one context over the whole image, or the fewest contexts of the trained size.
+        shrink: share of its sides that an image may lose to have the trained size of a context,
+            0..0.5; 0 for none. By default, 1080 rows become 1024.
         window_size: about the side of a detail window [px of the scaled image]; 0 takes what
             `hrda tune-windows` wrote, or the trained size.
         window_overlap: how far neighbouring windows overlap [px of the scaled image].
@@ -60,6 +62,7 @@ class InferenceSettings:
     budget: int | None = None
     deadline_ms: float | None = None
     context: Literal['whole', 'fewest'] = 'whole'
+    shrink: float = 0.0625
     window_size: int = 0
     window_overlap: int = 0
     window_score: ScoreName = 'attention_uncertainty'
@@ -79,6 +82,8 @@ class InferenceSettings:
             raise ValueError(f'budget {self.budget} is negative; 0 means context alone')
         if self.deadline_ms is not None and not self.deadline_ms > 0:
             raise ValueError(f'deadline_ms {self.deadline_ms} must be above 0')
+        if not 0 <= self.shrink <= 0.5:
+            raise ValueError(f'shrink {self.shrink} is outside 0..0.5')
         if self.window_size and (self.window_size < SMALLEST_WINDOW or self.window_size % 16):
             raise ValueError(
                 f'window_size {self.window_size} must be a multiple of 16, at least '

@@ -19,7 +19,7 @@ from hrda_core.checkpoints import load_model
 from hrda_core.classes import ClassSet, Uint8Array
 from hrda_core.decision import decide, full_size_strips, to_bytes
 from hrda_core.engines import LiveEngine, PreparedEngine, build_engine
-from hrda_core.fitted_plan import FittedPlan, fit_plan
+from hrda_core.fitted_plan import FittedPlan, fit_plan, shrunk_size
 from hrda_core.heads import resize
 from hrda_core.hrda import HRDA, CropPrediction
 from hrda_core.inference import InferenceSettings
@@ -30,7 +30,7 @@ from hrda_core.results import Explanation, Segmentation
 from hrda_core.runtime import choose_runtime, is_out_of_memory
 from hrda_core.temperature import temperature_of
 from hrda_core.tuning import describe_limits, tuned_settings
-from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows
+from hrda_core.windows import Box, WindowPlan, padded_size, plan_windows, scaled_size
 
 S = TypeVar('S', bound='Segmenter')
 
@@ -112,6 +112,18 @@ class Segmenter:
     def check_size(self, height: int, width: int) -> None:
         """ValueError for a size of images [px] that cannot be segmented."""
         check_size(height, width)
+
+    def scaled(self, size: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of an image as the network sees it [px].
+
+        Args:
+            size: its rows and columns as it is [px].
+        """
+        architecture = self.model.architecture
+        scaled = scaled_size(size[0], size[1], architecture)
+        if self._anytime is None:
+            return scaled
+        return shrunk_size(*scaled, architecture, self.settings.shrink)
 
     @property
     def device(self) -> str:
@@ -318,9 +330,10 @@ class Segmenter:
         """Upload, scale, normalise and pad images of one size, and plan their windows."""
         check_images(images)
         prepared = upload(images, self._runtime.device)
-        if self.model.architecture.image_scale != 1:
-            prepared = resize(prepared, self._scaled(images[0].shape))
-        plan = self._plan(prepared.shape[-2], prepared.shape[-1])
+        size = self.scaled(images[0].shape)
+        if prepared.shape[-2:] != size:
+            prepared = resize(prepared, size)
+        plan = self._plan(*size)
         return padded(self.model.normalise(prepared), plan), plan
 
     def _plan(self, height: int, width: int) -> WindowPlan | FittedPlan:
@@ -351,15 +364,10 @@ class Segmenter:
         return batch
 
     def _strips(self, mosaic: Mosaic, size: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
-        return full_size_strips(mosaic, self._scaled(size), size)
+        return full_size_strips(mosaic, self.scaled(size), size)
 
     def _decide(self, mosaic: Mosaic, size: tuple[int, int]) -> tuple[Uint8Array, Uint8Array]:
-        return decide(mosaic, self._scaled(size), size, self.temperature)
-
-    def _scaled(self, size: Sequence[int]) -> tuple[int, int]:
-        """Rows and columns of an image at the scale of the network."""
-        scale = self.model.architecture.image_scale
-        return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+        return decide(mosaic, self.scaled(size), size, self.temperature)
 
 
 class _Predicted(NamedTuple):

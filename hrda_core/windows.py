@@ -123,6 +123,12 @@ def detail_boxes(height: int, width: int, architecture: Architecture) -> tuple[B
     return sliding_boxes(height, width, size, size // 2 if architecture.detail_overlap else size)
 
 
+def scaled_size(height: int, width: int, architecture: Architecture) -> tuple[int, int]:
+    """Rows and columns of a camera image at the scale of a network [px]."""
+    scale = architecture.image_scale
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
 def padded_size(height: int, width: int, architecture: Architecture) -> tuple[int, int]:
     """Size that an image is padded to before it is planned: (height, width) [px].
 

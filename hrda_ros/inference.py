@@ -55,6 +55,7 @@ def inference_settings(settings: Settings) -> InferenceSettings:
         compile=settings.compile,
         mode=settings.mode,  # type: ignore[arg-type]
         context=settings.context,  # type: ignore[arg-type]
+        shrink=settings.shrink,
         window_size=settings.window_size,
         window_overlap=settings.window_overlap,
         class_weights=parse_class_weights(settings.class_weights),

@@ -76,6 +76,12 @@ class Settings:
         'Mode anytime: one context over the whole image, or the fewest of the trained size',
         choices=('whole', 'fewest'),
     )
+    shrink: float = setting(
+        0.0625,
+        'Mode anytime: share of its sides that an image may lose to have the trained size of a '
+        'context, as 1080 rows do to become 1024; 0: none',
+        bounds=(0.0, 0.5),
+    )
     window_size: int = setting(
         0, 'Mode anytime: about the side of a window [px]; 0: tuned or trained', bounds=(0, 8192)
     )

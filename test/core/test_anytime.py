@@ -229,6 +229,13 @@ def test_metadata_of_no_use_names_the_remedy(model):
         segment(broken, picture())
 
 
+def test_an_image_little_larger_than_a_context_gets_labels_of_its_own_size(model):
+    side = TINY.context_size
+    result = segment(model, picture(side + side // 16, 2 * side))
+    assert result.labels.shape == (side + side // 16, 2 * side)
+    assert result.windows_planned == segment(model, picture(side, 2 * side)).windows_planned
+
+
 def test_one_resolution_has_no_windows_to_choose(model):
     flat = HRDA(replace(TINY, attention='none'), CLASSES)
     with pytest.raises(ValueError, match='use mode exact'):
@@ -245,6 +252,7 @@ def test_one_resolution_has_no_windows_to_choose(model):
         ({'window_overlap': 5}, 'multiple of 8'),
         ({'window_size': 64, 'window_overlap': 40}, 'more than half'),
         ({'window_score': 'magic'}, 'expected attention_uncertainty'),
+        ({'shrink': 0.6}, 'outside 0..0.5'),
         ({'ageing': -1.0}, 'below 0'),
         ({'class_weights': {'a': -1.0}}, 'below 0 or infinite'),
         ({'mode': 'fast'}, 'expected exact, anytime'),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.architecture import Architecture
-from hrda_core.fitted_plan import divide, fit_plan
+from hrda_core.fitted_plan import divide, fit_plan, shrunk_size
 
 PUBLISHED = Architecture('mit_b5')
 SIDES = st.integers(16, 2400)
@@ -32,6 +32,24 @@ def test_windows_fit_the_image(size, windows, side):
     assert len(plan.windows) == windows
     assert (plan.windows[0].height, plan.windows[0].width) == side
     assert len(plan.contexts) == 1
+
+
+@pytest.mark.parametrize(
+    ('size', 'shrunk'),
+    [
+        ((1080, 1920), (1024, 1820)),
+        ((1920, 1080), (1820, 1024)),
+        ((1024, 2048), (1024, 2048)),
+        ((1200, 1920), (1200, 1920)),
+        ((720, 1280), (720, 1280)),
+    ],
+)
+def test_an_image_little_larger_than_a_context_is_shrunk_to_it(size, shrunk):
+    assert shrunk_size(*size, PUBLISHED, 0.0625) == shrunk
+
+
+def test_no_image_is_shrunk_where_nothing_may_be_lost():
+    assert shrunk_size(1080, 1920, PUBLISHED, 0.0) == (1080, 1920)
 
 
 @settings(max_examples=200, deadline=None)

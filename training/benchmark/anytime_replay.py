@@ -10,7 +10,6 @@ import torch
 from hrda_core.classes import Uint8Array
 from hrda_core.segmenter import Segmenter
 from hrda_core.selection import SCORES, best_first, class_weights
-from training.benchmark.published_inference import scaled_size
 
 RANDOM, BEST = 'random', 'best possible'
 ORDERS = (*SCORES, RANDOM, BEST)
@@ -68,7 +67,7 @@ class Replay:
     def _changes(self) -> list[float]:
         """How many labels differ inside each window between none of the windows and all."""
         differ = self.labels(()) != self.everything
-        height, width = scaled_size(*self._size, self._segmenter.model)
+        height, width = self._segmenter.scaled(self._size)
         rows, columns = self._size[0] / height, self._size[1] / width
         counts = []
         for box in self._refinement.plan.windows:

@@ -12,18 +12,18 @@ from typing import NamedTuple
 from jsonargparse import ArgumentParser, Namespace
 
 from hrda_core.classes import Uint8Array
-from hrda_core.fitted_plan import FittedPlan, fit_plan
+from hrda_core.fitted_plan import FittedPlan, fit_plan, shrunk_size
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import choose_runtime
 from hrda_core.tuning import tuned_settings
-from hrda_core.windows import WindowPlan
+from hrda_core.windows import WindowPlan, scaled_size
 from training.benchmark.contenders import Contender, Work
 from training.benchmark.inference_report import Measured, Turn
 from training.benchmark.inference_specs import Network, Spec
 from training.benchmark.inference_work import Answer, work_as_published, work_with_settings
 from training.benchmark.network_cost import NetworkCost
 from training.benchmark.pictures import images_to_measure
-from training.benchmark.published_inference import published_plan, scaled_size
+from training.benchmark.published_inference import published_plan
 from training.benchmark.report import plain_figure
 
 IMAGES = 4
@@ -137,9 +137,10 @@ def plan_of(spec: Spec, size: tuple[int, int], model: HRDA) -> WindowPlan | Fitt
     if spec.settings is None or spec.settings.mode == 'exact':
         return published_plan(height, width, model)
     tuned = tuned_settings(spec.settings, model)
+    architecture = model.architecture
     return fit_plan(
-        *scaled_size(height, width, model),
-        model.architecture,
+        *shrunk_size(*scaled_size(height, width, architecture), architecture, tuned.shrink),
+        architecture,
         model.stride,
         contexts=tuned.context,
         window_size=tuned.window_size,

@@ -15,7 +15,7 @@ from torch import Tensor
 from hrda_core.classes import Uint8Array
 from hrda_core.heads import DAFormerHead, ScaleAttentionHead
 from hrda_core.hrda import HRDA
-from hrda_core.windows import WindowPlan, padded_size, plan_windows
+from hrda_core.windows import WindowPlan, padded_size, plan_windows, scaled_size
 from training.benchmark.published_network import PublishedNetwork
 
 
@@ -58,7 +58,7 @@ class PublishedInference:
         """The normalised image at the scale of the network, and its rows and columns."""
         pixels = torch.from_numpy(np.require(image, requirements=['C', 'W']))
         images = pixels.to(self._model.mean.device).permute(2, 0, 1)[None].float()
-        size = scaled_size(image.shape[0], image.shape[1], self._model)
+        size = scaled_size(image.shape[0], image.shape[1], self._model.architecture)
         images = F.interpolate(images, size=size, mode='bilinear', align_corners=False)
         return self._model.normalise(images), size
 
@@ -75,14 +75,8 @@ class PublishedInference:
         return total / count
 
 
-def scaled_size(height: int, width: int, model: HRDA) -> tuple[int, int]:
-    """Rows and columns of an image at the scale of a network [px]."""
-    scale = model.architecture.image_scale
-    return max(round(height * scale), 1), max(round(width * scale), 1)
-
-
 def published_plan(height: int, width: int, model: HRDA) -> WindowPlan:
     """The published plan of an image of so many rows and columns [px]."""
     architecture = model.architecture
-    size = padded_size(*scaled_size(height, width, model), architecture)
+    size = padded_size(*scaled_size(height, width, architecture), architecture)
     return plan_windows(*size, architecture)
