@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import hrda_core.jpeg
 from hrda_core.image_codec import decode_bytes
-from hrda_core.image_headers import ImageDecodeError
+from hrda_core.image_headers import ImageDecodeError, inspect_image
+from hrda_core.jpeg import decode_half_grey
 
 pytest.importorskip('simplejpeg', reason='without it, OpenCV decodes and keeps damage to itself')
 SAMPLINGS = (0x111111, 0x211111, 0x221111)
@@ -42,6 +43,18 @@ def test_pixels_are_those_of_opencv(height, width, sampling, progressive):
     found = decode_bytes(data)
     np.testing.assert_array_equal(found, by_opencv(data))
     assert found.flags.writeable and found.flags.c_contiguous
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=st.integers(1, 60), width=st.integers(1, 60), sampling=st.sampled_from(SAMPLINGS))
+def test_half_size_in_grey_is_that_of_opencv(height, width, sampling):
+    data = jpeg(height, width, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
+    found = decode_half_grey(data, inspect_image(data))
+    if min(height, width) < 15:
+        assert found is None
+    else:
+        flag = cv2.IMREAD_REDUCED_GRAYSCALE_2
+        np.testing.assert_array_equal(found, cv2.imdecode(np.frombuffer(data, np.uint8), flag))
 
 
 def test_a_grey_one_becomes_rgb():

@@ -172,6 +172,18 @@ def test_a_corrupt_jpeg_does_not_become_an_image(tmp_path, jpeg):
     assert len(manifest(out)) == 2
 
 
+def test_a_jpeg_damaged_inside_is_left_out_by_those_who_look_at_pixels(tmp_path, jpeg, capfd):
+    with ImageBagWriter(tmp_path / 'drive') as bag:
+        bag.write_compressed(COMPRESSED, SECOND_NS, jpeg(0))
+        whole = jpeg(1)
+        hole = np.frombuffer(whole[: len(whole) // 2] + whole[-2:], np.uint8)
+        fields = {'header': bag.header(2 * SECOND_NS), 'format': 'jpeg', 'data': hole}
+        bag.write(COMPRESSED, 'sensor_msgs/msg/CompressedImage', 2 * SECOND_NS, **fields)
+    assert extract(tmp_path / 'drive', '-o', tmp_path / 'out', '--min-brightness=0.01') == 3
+    assert 'damaged: premature end' in manifest(tmp_path / 'out')[1]['detail']
+    assert 'Corrupt JPEG' not in capfd.readouterr().err
+
+
 def test_a_missing_bag_is_code_1(tmp_path, capsys):
     assert extract(tmp_path / 'nowhere', '-o', tmp_path / 'out') == 1
     assert 'nowhere' in capsys.readouterr().err

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hrda_core.image_codec import ImageDecodeError, check_format, decode_bytes, decode_image
 from hrda_core.image_headers import ImageHeader, inspect_image
+from hrda_core.jpeg import decode_half_grey
 from training.bags.image_message import read_image_message
 from training.bags.reading import RawMessage
 from training.extraction.figures import FrameFigures, half_grey, measure_grey
@@ -86,6 +87,9 @@ class Frame:
         return self._compressed and self.header.codec == 'jpeg'
 
     def _half_jpeg(self) -> Uint8Array:
+        half = decode_half_grey(self.file, self.header)
+        if half is not None:
+            return half
         flags = cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_IGNORE_ORIENTATION
         try:
             grey = cv2.imdecode(np.frombuffer(self.file, np.uint8), flags)
