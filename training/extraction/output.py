@@ -22,7 +22,7 @@ from training.extraction.settings import PictureSettings
 from training.extraction.staging import Made, Stager
 from training.whole_files import naming, write_bytes
 
-_AHEAD_BYTES = 6 << 20
+_AHEAD_BYTES = 10 << 20
 """Frames of this size together may wait for their names, or one more than there are helpers."""
 _AHEAD_RECORDS = 200
 
