@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 Frame = TypeVar('Frame')
 RHYTHM = 9
 """Frames whose arrivals tell when the next is due."""
-FRESH_S = 0.004
+FRESH_S = 0.003
 """A frame that waited for less than this is as good as the next one [s]."""
 LATE = 0.25
 """Share of a period that the next frame is waited for beyond the moment at which it is due."""

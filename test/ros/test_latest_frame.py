@@ -135,7 +135,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     [
         (20, 17, True),
         (5, 30, True),
-        (3, 30, False),
+        (2, 30, False),
         (20, 5, False),
         (20, 0, False),
         (40, 17, False),

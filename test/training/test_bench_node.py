@@ -43,7 +43,8 @@ def noted(lost: int = 0, every: int = 1) -> Noted:
 def test_figures_of_a_run_without_loss():
     figures = figures_of(noted())
     assert figures.overhead_ms == figures.overhead_p95_ms == 2.0
-    assert (figures.inference_ms, figures.age_ms, figures.age_most_ms) == (10.0, 15.0, 15.0)
+    assert (figures.inference_ms, figures.age_ms) == (10.0, 15.0)
+    assert (figures.late_ms, figures.late_p95_ms, figures.late_most_ms) == (5.0, 5.0, 5.0)
     assert figures.read_age_ms == 20.0
     assert figures.delivered == {'/label': 1.0, '/confidence': 1.0}
     assert figures.came == pytest.approx(1.0)

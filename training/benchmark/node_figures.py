@@ -34,8 +34,9 @@ class NodeFigures:
         overhead_p95_ms: the same, 95th percentile.
         inference_ms: median.
         age_ms: from the stamp to the end of publishing: median.
-        age_p95_ms: the same, 95th percentile.
-        age_most_ms: the same, largest.
+        late_ms: the same, less the inference: median.
+        late_p95_ms: the same, less the inference: 95th percentile.
+        late_most_ms: the same, less the inference: largest.
         read_age_ms: from the stamp to the reader: median.
         delivered: topic -> share of the published images that were read, 0..1.
         rss_mb: resident memory at the end [MB].
@@ -51,8 +52,9 @@ class NodeFigures:
     overhead_p95_ms: float
     inference_ms: float
     age_ms: float
-    age_p95_ms: float
-    age_most_ms: float
+    late_ms: float
+    late_p95_ms: float
+    late_most_ms: float
     read_age_ms: float
     delivered: dict[str, float]
     rss_mb: float
@@ -71,7 +73,8 @@ def figures_of(noted: Noted) -> NodeFigures:
             f'{noted.run.name}: {len(came)} frames came to the node and {len(went)} went; see the '
             'logs beside the figures, or give it more --seconds'
         )
-    overhead = np.array([line['spent_ms'] - line['inference_ms'] for line in went])
+    inference = np.array([line['inference_ms'] for line in went])
+    overhead = np.array([line['spent_ms'] for line in went]) - inference
     ages = ages_ms(went)
     span_s = (came[-1]['stamp_ns'] - came[0]['stamp_ns']) / 1e9
     stamps = {line['stamp_ns'] for line in went}
@@ -88,8 +91,9 @@ def figures_of(noted: Noted) -> NodeFigures:
         (len(went) - 1) / ((went[-1]['stamp_ns'] - went[0]['stamp_ns']) / 1e9),
         len(came) - len(went),
         *_percentiles(overhead, 50, 95),
-        float(np.median([line['inference_ms'] for line in went])),
-        *_percentiles(ages, 50, 95, 100),
+        float(np.median(inference)),
+        float(np.median(ages)),
+        *_percentiles(ages - inference, 50, 95, 100),
         float(np.median(ages_ms(read))) if read else float('nan'),
         delivered,
         rss_mb,

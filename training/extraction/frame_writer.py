@@ -45,6 +45,8 @@ class FrameWriter:
         self._manifest = manifest
         for part in folder.glob(f'.*{_PART}'):
             part.unlink()
+        # Asked of the system for each frame, it would cost as much as naming the file.
+        self._there = frozenset(os.listdir(folder))  # noqa: PTH208
 
     def stage(self, picture: Picture, number: int) -> StagedFrame:
         """Write a hidden file; several threads may do so at once.
@@ -94,8 +96,7 @@ class FrameWriter:
             file = f'{seconds}_{nanoseconds:09d}{suffix}{staged.picture.suffix}'
             path = f'{self._folder}/{file}'
             if not self._manifest.has_file(file):
-                # Plain names: a Path for each of them would cost as much as writing does.
-                if not os.path.exists(path):  # noqa: PTH110
+                if file not in self._there:
                     os.replace(staged.part, path)  # noqa: PTH105
                     return file
                 if Path(path).read_bytes() == staged.picture.data:

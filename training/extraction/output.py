@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +18,7 @@ from training.extraction.geometry import Size, read_mask
 from training.extraction.manifest import FrameKey, FrameRecord, Manifest
 from training.extraction.pictures import Picture, PictureMaker
 from training.extraction.settings import PictureSettings
-from training.extraction.staging import Made, Stager
+from training.extraction.staging import Made, Stager, Staging
 from training.whole_files import naming, write_bytes
 
 _AHEAD_BYTES = 10 << 20
@@ -84,7 +83,7 @@ class FolderOutput:
         self._sizes: set[Size] = set()
         self._stager = Stager(self._stage, helpers)
         self._helpers = helpers
-        self._ahead: deque[tuple[Future[StagedFrame] | None, FrameRecord, int]] = deque()
+        self._ahead: deque[tuple[Staging | None, FrameRecord, int]] = deque()
         self._begun = self._bytes = 0
 
     def known(self, key: FrameKey) -> FrameRecord | None:
@@ -137,18 +136,19 @@ class FolderOutput:
         """Publish what is done, and wait until no more bytes or no more frames are not."""
         with naming(self._folder):
             while self._ahead:
-                staged, record, size = self._ahead[0]
-                if staged is not None and not staged.done():
+                staging, record, size = self._ahead[0]
+                if staging is not None and not staging.group.done():
                     if self._bytes <= most_bytes or self._begun <= most_frames:
                         return
-                    self._stager.hand_over()
+                    if self._stager.help():
+                        continue
                 self._ahead.popleft()
-                if staged is None:
+                if staging is None:
                     self._manifest.append(record)
                     continue
                 self._begun -= 1
                 self._bytes -= size
-                self._writer.publish(staged.result(), record)
+                self._writer.publish(staging.group.result()[staging.place], record)
 
     def _write_mask(self, size: Size) -> None:
         if self._settings.mask is None and not self._settings.undistort:

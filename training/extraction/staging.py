@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from training.extraction.frame_writer import StagedFrame
 from training.extraction.pictures import Picture, Uint8Array
 
-_TOGETHER_BYTES = 1 << 20
+_GROUP_BYTES = 1 << 20
 """Frames of this size go to a thread together: handing one over costs as much as its hash."""
-_WAITING = 2
-"""Tasks that are kept before each thread; the thread that reads does further ones itself."""
 Made = Picture | Uint8Array
 """A picture, or uint8 (H, W, 3) BGR that is still to be encoded."""
 
 
+class Staging(NamedTuple):
+    """A frame that was begun: its place in its group, and what becomes of the whole group."""
+
+    group: Future[list[StagedFrame]]
+    place: int
+
+
 class _Task(NamedTuple):
-    made: Made
-    number: int
-    done: Future[StagedFrame]
+    handed: Future[None]
+    group: _Group
+
+
+class _Group:
+    """Frames that are staged together, and what becomes of them."""
+
+    def __init__(self) -> None:
+        self.members: list[tuple[Made, int]] = []
+        self.bytes = 0
+        self.done: Future[list[StagedFrame]] = Future()
 
 
 class Stager:
-    """Stages frames, some at a time, in threads; what is too much for them, in the one that asks.
+    """Stages frames in groups, in threads, and in the one that asks where it would have to wait.
 
     Args:
         stage: encodes, hashes and writes a frame, given its number.
@@ -35,38 +49,45 @@ class Stager:
     def __init__(self, stage: Callable[[Made, int], StagedFrame], threads: int) -> None:
         self._stage = stage
         self._pool = ThreadPoolExecutor(threads) if threads else None
-        self._most = _WAITING * threads
-        self._handed: list[Future[None]] = []
+        self._handed: deque[_Task] = deque()
         self._numbers = itertools.count()
-        self._open: list[_Task] = []
-        self._open_bytes = 0
+        self._open = _Group()
 
-    def begin(self, made: Made, size: int) -> Future[StagedFrame]:
-        """Take a frame of so many bytes; errors of staging are those of the result."""
-        task = _Task(made, next(self._numbers), Future())
-        self._open.append(task)
-        self._open_bytes += size
-        if self._pool is None or self._open_bytes >= _TOGETHER_BYTES:
-            self.hand_over()
-        return task.done
+    def begin(self, made: Made, size: int) -> Staging:
+        """Take a frame of so many bytes; what staging raises is raised by the group's result."""
+        group = self._open
+        staging = Staging(group.done, len(group.members))
+        group.members.append((made, next(self._numbers)))
+        group.bytes += size
+        if self._pool is None:
+            self.help()
+        elif group.bytes >= _GROUP_BYTES:
+            self._open = _Group()
+            while self._handed and self._handed[0].handed.done():
+                self._handed.popleft()
+            self._handed.append(_Task(self._pool.submit(self._work, group), group))
+        return staging
 
-    def hand_over(self) -> None:
-        """Wait for no more frames to go with those that were taken."""
-        tasks, self._open, self._open_bytes = self._open, [], 0
-        self._handed = [handed for handed in self._handed if not handed.done()]
-        if self._pool is None or len(self._handed) >= self._most:
-            self._work(tasks)
-        elif tasks:
-            self._handed.append(self._pool.submit(self._work, tasks))
+    def help(self) -> bool:
+        """Stage the oldest group that no thread has begun; false without any."""
+        while self._handed:
+            handed, group = self._handed.popleft()
+            if handed.cancel():
+                self._work(group)
+                return True
+        if not self._open.members:
+            return False
+        group, self._open = self._open, _Group()
+        self._work(group)
+        return True
 
-    def _work(self, tasks: Sequence[_Task]) -> None:
-        for made, number, done in tasks:
-            try:
-                done.set_result(self._stage(made, number))
-            except BaseException as error:
-                done.set_exception(error)
+    def _work(self, group: _Group) -> None:
+        try:
+            group.done.set_result([self._stage(made, number) for made, number in group.members])
+        except BaseException as error:
+            group.done.set_exception(error)
 
     def close(self) -> None:
-        """Wait for what was handed over."""
+        """Wait for what the threads have."""
         if self._pool is not None:
             self._pool.shutdown()
