@@ -98,9 +98,9 @@ def shrunk_size(
 ) -> tuple[int, int]:
     """Rows and columns of a scaled image once it fits the trained contexts [px].
 
-    An image whose shorter side is a little longer than a trained context is shrunk to it: one of
-    1080 rows to 1024, where networks know what lies at the borders and the published plan would
-    double.
+    Where contexts slide, an image whose shorter side is a little longer than one is shrunk to it,
+    such as 1080 rows to 1024: the published plan would double for them, and a network is not at
+    its best on contexts larger than those it knows.
 
     Args:
         height: rows of the scaled image [px].
@@ -109,7 +109,7 @@ def shrunk_size(
         most: share of its sides that it may lose, 0..1; others stay as they are.
     """
     scale = architecture.context_size / min(height, width)
-    if not 1 - most <= scale < 1:
+    if architecture.mode == 'whole' or not 1 - most <= scale < 1:
         return height, width
     return round(height * scale), round(width * scale)
 

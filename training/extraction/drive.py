@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +93,7 @@ def extract_topic(
         for message in bag.messages([part.topic]):
             run.take(message)
             report(1)
+    run.blame(output.failed)
     seen, promised = run.outcome.counts.total(), bag.expected.get(part.topic, 0)
     run.outcome.damage += bag.damage
     if seen < promised:
@@ -150,6 +151,7 @@ class _Run:
     ) -> None:
         self.outcome = Outcome(part)
         self._part = part
+        self._bag = str(part.bag.resolve())
         self._choice = settings.choice
         self._chooser = chooser
         self._output = output
@@ -162,7 +164,7 @@ class _Run:
         refusal = self._chooser.refuse_by_time(time_ns)
         part = self._part
         record = FrameRecord(
-            str(part.bag), part.drive, part.topic, message.record_ns, stamp_ns, reason=refusal
+            self._bag, part.drive, part.topic, message.record_ns, stamp_ns, reason=refusal
         )
         before = self._output.known(record.key)
         if before is not None:
@@ -178,8 +180,11 @@ class _Run:
         """A frame that an earlier run has decided on."""
         if not before.kept:
             return before.reason
-        compared = self._choice.compares_with_last and self._output.is_last_kept(before)
-        self._chooser.keep(time_ns, Frame(message).figures if compared else None)
+        figures: FrameFigures | None = None
+        if self._choice.compares_with_last and self._output.is_last_kept(before):
+            with suppress(BagDamageError, ImageDecodeError):  # a stricter decoder than it was then
+                figures = Frame(message).figures
+        self._chooser.keep(time_ns, figures)
         return KNOWN
 
     def _look(self, message: RawMessage, record: FrameRecord, time_ns: int) -> str:
@@ -211,8 +216,19 @@ class _Run:
             reason=reason,
         )
 
+    def blame(self, failed: Sequence[FrameRecord]) -> None:
+        """Count frames as damaged that were counted as kept."""
+        for record in failed:
+            self.outcome.counts[KEPT] -= 1
+            self.outcome.counts[DAMAGED] += 1
+            self._tell_damage(record)
+
     def _note_damage(self, record: FrameRecord, detail: str) -> None:
-        self._output.refuse(record._replace(reason=DAMAGED, detail=detail))
+        damaged = record._replace(reason=DAMAGED, detail=detail)
+        self._output.refuse(damaged)
+        self._tell_damage(damaged)
+
+    def _tell_damage(self, record: FrameRecord) -> None:
         if len(self.outcome.damage) < _MOST_SENTENCES:
             where = f'{self._part.bag}: frame at {record.record_ns} ns'
-            self.outcome.damage.append(f'{where}: {detail}')
+            self.outcome.damage.append(f'{where}: {record.detail}')

@@ -32,7 +32,7 @@ class FrameRecord(NamedTuple):
     """What became of one frame.
 
     Args:
-        bag: path of the bag as it was given.
+        bag: path of the bag, in full.
         drive: name of the bag; the folder below the output folder.
         topic: name of the image topic.
         record_ns: when it was recorded [ns since the epoch].
@@ -94,7 +94,7 @@ class Manifest:
 
     Attributes:
         last_kept: the newest frame of earlier runs that was kept; None without any.
-        bags: paths of the recordings that earlier runs took frames from, as they were given.
+        bags: paths of the recordings that earlier runs took frames from.
     """
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:

@@ -15,7 +15,7 @@ from training.extraction.camera_info import calibration_yaml
 from training.extraction.frame import Frame
 from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
-from training.extraction.manifest import FrameKey, FrameRecord, Manifest
+from training.extraction.manifest import DAMAGED, FrameKey, FrameRecord, Manifest
 from training.extraction.pictures import Picture, PictureMaker
 from training.extraction.settings import PictureSettings
 from training.extraction.staging import Made, Stager, Staging
@@ -24,10 +24,17 @@ from training.whole_files import naming, write_bytes
 _AHEAD_BYTES = 10 << 20
 """Frames of this size together may wait for their names, or one more than there are helpers."""
 _AHEAD_RECORDS = 200
+"""So many frames, kept or not, wait for their lines at most: a kill loses what waits."""
 
 
 class Output(Protocol):
-    """Takes what was decided about each frame."""
+    """Takes what was decided about each frame.
+
+    Attributes:
+        failed: frames that were to be kept and could not be encoded.
+    """
+
+    failed: list[FrameRecord]
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """What an earlier run made of a frame."""
@@ -81,6 +88,7 @@ class FolderOutput:
         self._settings = settings
         self._info = info
         self._sizes: set[Size] = set()
+        self.failed: list[FrameRecord] = []
         self._stager = Stager(self._stage, helpers)
         self._helpers = helpers
         self._ahead: deque[tuple[Staging | None, FrameRecord, int]] = deque()
@@ -126,10 +134,9 @@ class FolderOutput:
 
     def _settle(self) -> None:
         """Publish once so much was begun that it pays: one by one, nothing of it is cached."""
-        is_full = self._bytes > _AHEAD_BYTES and self._begun > self._helpers + 1
-        if not self._helpers:
+        if not self._helpers or len(self._ahead) > _AHEAD_RECORDS:
             self._publish(0, 0)
-        elif is_full or len(self._ahead) > _AHEAD_RECORDS:
+        elif self._bytes > _AHEAD_BYTES and self._begun > self._helpers + 1:
             self._publish(_AHEAD_BYTES // 2, self._helpers + 1)
 
     def _publish(self, most_bytes: int, most_frames: int) -> None:
@@ -148,7 +155,12 @@ class FolderOutput:
                     continue
                 self._begun -= 1
                 self._bytes -= size
-                self._writer.publish(staging.group.result()[staging.place], record)
+                staged = staging.group.result()[staging.place]
+                if isinstance(staged, StagedFrame):
+                    self._writer.publish(staged, record)
+                    continue
+                self.failed.append(record._replace(reason=DAMAGED, detail=str(staged)))
+                self._manifest.append(self.failed[-1])
 
     def _write_mask(self, size: Size) -> None:
         if self._settings.mask is None and not self._settings.undistort:
@@ -175,6 +187,9 @@ class FolderOutput:
 
 class NoOutput:
     """A dry run: nothing is known, nothing is written."""
+
+    def __init__(self) -> None:
+        self.failed: list[FrameRecord] = []
 
     def known(self, key: FrameKey) -> FrameRecord | None:
         """Nothing."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+from hrda_core.image_codec import ImageDecodeError
 from training.extraction.frame_writer import StagedFrame
 from training.extraction.pictures import Picture, Uint8Array
 
@@ -15,12 +16,14 @@ _GROUP_BYTES = 1 << 20
 """Frames of this size go to a thread together: handing one over costs as much as its hash."""
 Made = Picture | Uint8Array
 """A picture, or uint8 (H, W, 3) BGR that is still to be encoded."""
+Staged = StagedFrame | ImageDecodeError
+"""A frame, or why it cannot be encoded."""
 
 
 class Staging(NamedTuple):
     """A frame that was begun: its place in its group, and what becomes of the whole group."""
 
-    group: Future[list[StagedFrame]]
+    group: Future[list[Staged]]
     place: int
 
 
@@ -35,7 +38,7 @@ class _Group:
     def __init__(self) -> None:
         self.members: list[tuple[Made, int]] = []
         self.bytes = 0
-        self.done: Future[list[StagedFrame]] = Future()
+        self.done: Future[list[Staged]] = Future()
 
 
 class Stager:
@@ -54,7 +57,7 @@ class Stager:
         self._open = _Group()
 
     def begin(self, made: Made, size: int) -> Staging:
-        """Take a frame of so many bytes; what staging raises is raised by the group's result."""
+        """Take a frame of so many bytes; a group's result raises what else its staging raises."""
         group = self._open
         staging = Staging(group.done, len(group.members))
         group.members.append((made, next(self._numbers)))
@@ -83,9 +86,15 @@ class Stager:
 
     def _work(self, group: _Group) -> None:
         try:
-            group.done.set_result([self._stage(made, number) for made, number in group.members])
+            group.done.set_result([self._staged(made, number) for made, number in group.members])
         except BaseException as error:
             group.done.set_exception(error)
+
+    def _staged(self, made: Made, number: int) -> Staged:
+        try:
+            return self._stage(made, number)
+        except ImageDecodeError as error:
+            return error
 
     def close(self) -> None:
         """Wait for what the threads have."""
