@@ -18,7 +18,7 @@ _STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 _FRAME_STARTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN_START = 0xDA
 _FIRST_MARKER = 0xC0  # the ones below are reserved and appear only in damaged files
-_BLOCK = 1 << 19
+_BLOCK = 1 << 18
 """Bytes of a scan that are searched at once; a progressive JPEG has many short scans."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from hrda_core.classes import Uint8Array
@@ -28,7 +27,7 @@ _HIGHEST_RATE_HZ = 240.0
 def make_film(job: Job, palette: Uint8Array, film: Path, display: Display) -> int:
     """Make a video of a finished result of one camera, from its labels and the recording.
 
-    Frames of another size than the first are scaled to it.
+    Frames of another size than the first are fitted into its, with black borders.
 
     Args:
         job: the result.
@@ -48,11 +47,8 @@ def make_film(job: Job, palette: Uint8Array, film: Path, display: Display) -> in
         VideoWriter(film, frame_rate_hz(times)) as video,
         closing(ahead(_overlays(job, camera, palette), AHEAD)) as overlays,
     ):
-        size: tuple[int, int] | None = None
         for shown in display.track(overlays, film.name, len(times)):
-            size = size or (shown.shape[1], shown.shape[0])
-            fits = size == (shown.shape[1], shown.shape[0])
-            video.add(shown if fits else np.asarray(cv2.resize(shown, size), np.uint8))
+            video.add_fitted(shown)
     return len(times)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from hrda_core.classes import ClassSet, Uint8Array
+from training.bags.image_topics import TWIN
 from training.bags.mcap_records import Channel
 from training.bags.reading import COMPRESSED_IMAGE, IMAGE
 from training.bags.rosbag2_metadata import numbered_qos, qos_text
@@ -28,7 +29,6 @@ _DEFINITIONS = {
         'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'
     ),
 }
-_TWIN = '/compressed'
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def plan_topics(recorded: Sequence[Channel], cameras: Sequence[str], overlay: bo
     for camera in cameras:
         made[camera] = {}
         for kind, msgtype in kinds.items():
-            name = f'{camera.removesuffix(_TWIN)}/{kind}'
+            name = f'{camera.removesuffix(TWIN)}/{kind}'
             if name in names:
                 raise ValueError(
                     f'topic {name} cannot be made of {camera}: there is one of that name; '

@@ -18,7 +18,8 @@ from training.bags.reading import (
     decode_message,
 )
 
-_TWIN = '/compressed'
+TWIN = '/compressed'
+"""Of a raw topic X, the same images are on X/compressed."""
 _VIDEO_TYPES = (
     'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
     'foxglove_msgs/msg/CompressedVideo',
@@ -116,7 +117,7 @@ def topics_in(
     there = {topic.name for topic in topics if topic.msgtype in IMAGE_TYPES and topic.count}
     names = []
     for name in [camera.name for camera in chosen]:
-        other = name.removesuffix(_TWIN) if name.endswith(_TWIN) else name + _TWIN
+        other = name.removesuffix(TWIN) if name.endswith(TWIN) else name + TWIN
         names += [name] if name in there else [other] if other in there else []
         if name not in there:
             taking = f'; taking {other}' if other in there else ''
@@ -129,9 +130,9 @@ def _find(topics: Sequence[ImageTopic], wanted: str, say: Callable[[str], None])
     name = wanted if wanted.startswith('/') or wanted in by_name else f'/{wanted}'
     if name in by_name:
         return by_name[name]
-    if name + _TWIN in by_name:
-        say(f'{name} was not recorded; taking its compressed twin {name}{_TWIN}')
-        return by_name[name + _TWIN]
+    if name + TWIN in by_name:
+        say(f'{name} was not recorded; taking its compressed twin {name}{TWIN}')
+        return by_name[name + TWIN]
     raise ValueError(
         f"--topic '{wanted}' is no image topic of these bags; expected one of: {_join(topics)}"
     )
@@ -140,7 +141,7 @@ def _find(topics: Sequence[ImageTopic], wanted: str, say: Callable[[str], None])
 def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> ImageTopic:
     usable = [topic for topic in topics if not topic.problem] or list(topics)
     names = {topic.name for topic in usable}
-    cameras = [topic for topic in usable if topic.name + _TWIN not in names]
+    cameras = [topic for topic in usable if topic.name + TWIN not in names]
     if len(cameras) > 1:
         raise ValueError(
             f'there are {len(cameras)} image topics: {_join(topics)}; choose one with --topic'
