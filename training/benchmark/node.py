@@ -93,11 +93,14 @@ def node_runs(args: Namespace) -> list[NodeRun]:
     if checkpoint is not None and not checkpoint.is_file():
         raise ValueError(f'--checkpoint {checkpoint} is no file')
     two, three = (LABEL, CONFIDENCE), (LABEL, CONFIDENCE, OVERLAY)
+    slow = NodeRun(f'stand-in of {SLOW_MS} ms', two, args.seconds, stand_in_ms=SLOW_MS)
+    at_once = ('wait_for_newer_ms:=0.0',)
     return [
         NodeRun('label and confidence', two, args.seconds),
         NodeRun('overlay too', three, args.seconds),
         NodeRun('overlay too, default transport', three, args.seconds, profile=False),
-        NodeRun(f'stand-in of {SLOW_MS} ms', two, args.seconds, stand_in_ms=SLOW_MS),
+        slow,
+        dataclasses.replace(slow, name=f'{slow.name} that waits for none', parameters=at_once),
         NodeRun('long run', two, 60 * args.minutes, checkpoint, parameters=tuple(args.parameter)),
     ]
 
