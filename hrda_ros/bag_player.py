@@ -87,6 +87,10 @@ def choose_connections(reader: AnyReader, topic: str | None) -> list[Connection]
         StartError: no such topic, or the choice is not clear; names the topics there are.
     """
     types = {connection.topic: connection.msgtype for connection in reader.connections}
+    if not types:
+        raise StartError(
+            f'{reader.paths[0]}: no topics; record them anew, the image topic among them'
+        )
     images = [name for name, message_type in types.items() if message_type in IMAGE_TYPES]
     if topic is None and len(images) == 1:
         topic = images[0]
@@ -96,8 +100,6 @@ def choose_connections(reader: AnyReader, topic: str | None) -> list[Connection]
         raise StartError(
             f'{reader.paths[0]}: {wanted}; choose with --topic (topic:= of bag.launch.py) among '
             f'what it has: {found}'
-            if types
-            else f'{reader.paths[0]}: no topics; record them anew, the image topic among them'
         )
     return [connection for connection in reader.connections if connection.topic == topic]
 

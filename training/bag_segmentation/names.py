@@ -9,8 +9,8 @@ from training.bag_segmentation.settings import input_note
 from training.bags.mcap_records import SUFFIX
 from training.bags.mcap_recovery import read_notes
 from training.bags.mcap_writer import NOTES
+from training.bags.names import drive_folders, drive_names
 from training.bags.reading import Bag
-from training.extraction.drives import drive_folders, drive_names
 
 
 def result_names(output: Path, bags: Sequence[Bag]) -> list[str]:
