@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +25,14 @@ from hrda_ros.qos_overrides import create_publisher
 from hrda_ros.settings import describe, setting, table_of
 from hrda_ros.spinning import run_node
 from hrda_ros.stream_watch import stamp_ns
-from hrda_ros.transforms import FixedTransform, TfTransforms, Transforms
+from hrda_ros.transforms import FixedTransform, LateTransformError, TfTransforms, Transforms
 
 THROTTLE_S = 5.0
 SILENCE_S = 5.0
+PATIENCE_S = 0.5
+"""Clouds wait for tf that long: odometry is told after the moment that it is of."""
+RETRY_PERIOD_S = 0.05
+MOST_WAITING = 20
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class CloudPainter(Node):
             else TfTransforms(self, settings.fixed_frame)
         )
         self._pairing: Pairing[PointCloud2, Image] = Pairing(int(settings.tolerance_ms * 1e6))
+        self._waiting: deque[tuple[float, PointCloud2, Image]] = deque(maxlen=MOST_WAITING)
         self._info: CameraInfo | None = None
         self._palette: np.ndarray[Any, np.dtype[np.uint8]] | None = None
         self._painted_s = time.monotonic()
@@ -84,6 +90,7 @@ class CloudPainter(Node):
         self._policy = ReliabilityPolicy.BEST_EFFORT
         self._subscribe()
         self.create_timer(POLL_PERIOD_S, self._poll, clock=steady_clock())
+        self.create_timer(RETRY_PERIOD_S, self._paint_waiting, clock=steady_clock())
 
     def close(self) -> None:
         """Destroy the node."""
@@ -144,11 +151,21 @@ class CloudPainter(Node):
             self._paint_all(self._pairing.add_item(stamp_ns(cloud.header), cloud))
 
     def _paint_all(self, pairs: list[tuple[PointCloud2, Image]]) -> None:
-        for cloud, label in pairs:
+        self._waiting += [(time.monotonic(), cloud, label) for cloud, label in pairs]
+        self._paint_waiting()
+
+    def _paint_waiting(self) -> None:
+        """Paint pairs in their order, as far as tf reaches; the others wait a moment."""
+        while self._waiting:
+            since_s, cloud, label = self._waiting[0]
             try:
                 self._paint(cloud, label)
             except ValueError as error:
+                is_late = isinstance(error, LateTransformError)
+                if is_late and time.monotonic() - since_s < PATIENCE_S:
+                    return
                 self._complain(f'cloud dropped: {error}')
+            self._waiting.popleft()
 
     def _paint(self, message: PointCloud2, label: Image) -> None:
         if self._info is None:

@@ -51,10 +51,14 @@ def choose_decoder(image_transport: str) -> Decoder:
 def decode_by_bridge(bridge: Any, message: Image) -> Rgb:
     """Decode by cv_bridge what it was checked for; everything else by our own decoder.
 
+    cv_bridge takes rows for whole pixels and shears others without a word, and with numpy 2 it
+    fails on big-endian messages, whatever that means for single bytes.
+
     Raises:
         ImageDecodeError: as `decode_image`; cv_bridge gets no message that is cut off.
     """
-    if message.encoding not in CHECKED:
+    pixel_bytes = CHECKED.get(message.encoding)
+    if not pixel_bytes or message.step % pixel_bytes or message.is_bigendian:
         return decode_image(message)
     check_image(message)
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, 'rgb8'))
@@ -76,6 +80,11 @@ def bridge_problem() -> str:
         return f'cv_bridge did not answer within {CHECK_TIMEOUT_S:.0f} s'
     if tried.returncode == 0:
         return ''
+    if tried.returncode < 0:
+        return (
+            f'cv_bridge crashes in its check with numpy {np.__version__} (signal '
+            f'{-tried.returncode}); it was probably built for numpy 1'
+        )
     last = (tried.stderr.strip().splitlines() or [f'exit code {tried.returncode}'])[-1]
     return f'cv_bridge fails its check with numpy {np.__version__} ({last})'
 

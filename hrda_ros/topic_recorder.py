@@ -25,6 +25,7 @@ from hrda_ros.spinning import ros_running
 
 QUEUE_DEPTH = 100
 POLL_S = 0.1
+ALL_THERE = 'received something on every topic'
 
 
 def parse_topic(text: str) -> tuple[str, str]:
@@ -51,6 +52,7 @@ class TopicRecorder(Node):
     def __init__(self, writer: Writer, topics: list[tuple[str, str]]) -> None:
         super().__init__('record_topics')
         self._writer = writer
+        self._told = False
         self.counts = {self.resolve_topic_name(topic): 0 for topic, _ in topics}
         typestore = get_typestore(Stores.ROS2_JAZZY)
         for topic, kind in topics:
@@ -67,6 +69,9 @@ class TopicRecorder(Node):
     def _write(self, connection: Connection, data: bytes) -> None:
         self._writer.write(connection, time.time_ns(), data)
         self.counts[connection.topic] += 1
+        if not self._told and all(self.counts.values()):
+            self._told = True
+            print(ALL_THERE, flush=True)
 
 
 def _record(folder: Path, options: Namespace, is_over: Callable[[TopicRecorder], bool]) -> int:

@@ -16,11 +16,20 @@ Pose = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 """Rotation (4,), quaternion x, y, z, w, and shift (3,) [m]."""
 
 
+class LateTransformError(ValueError):
+    """tf does not reach to the time that is asked for; what moves is often told a little late."""
+
+
 class Transforms(Protocol):
     """A source of transforms."""
 
     def lookup(self, camera: Header, sensor: Header) -> Pose:
-        """What takes points of the sensor's frame into the camera's; ValueError says why not."""
+        """What takes points of the sensor's frame into the camera's.
+
+        Raises:
+            ValueError: it is not known, and why.
+            LateTransformError: (one of them) it may be known in a moment.
+        """
 
 
 class FixedTransform:
@@ -72,7 +81,7 @@ class TfTransforms:
                 'give the parameter points_to_camera instead of tf'
             ) from error
         self._fixed_frame = fixed_frame
-        self._error = tf2_ros.TransformException
+        self._error, self._late = tf2_ros.TransformException, tf2_ros.ExtrapolationException
         self._buffer = tf2_ros.Buffer(node=node)
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -92,6 +101,8 @@ class TfTransforms:
                 found = self._buffer.lookup_transform(
                     camera.frame_id, sensor.frame_id, sensor_time
                 )
+        except self._late as error:
+            raise LateTransformError(f'no transform yet: {error}') from error
         except self._error as error:
             raise ValueError(f'no transform: {error}') from error
         rotation, shift = found.transform.rotation, found.transform.translation

@@ -199,6 +199,9 @@ from geometry_msgs.msg import TransformStamped
 class TransformException(Exception):
     pass
 
+class ExtrapolationException(TransformException):
+    pass
+
 class Buffer:
     def __init__(self, node):
         pass
@@ -242,3 +245,44 @@ def test_tf_is_asked_for_both_stamps_only_with_a_fixed_frame(
     sensor.frame_id = 'nowhere'
     with pytest.raises(ValueError, match='no transform: "nowhere" is not in the tree'):
         transforms.lookup(camera, sensor)
+
+
+LATE_TF2 = TF2.replace(
+    """        if source != 'lidar':
+            raise TransformException(f'"{source}" is not in the tree')
+""",
+    """        self.asked = [*getattr(self, 'asked', []), time.nanoseconds]
+        if self.asked.count(time.nanoseconds) < 3:
+            raise ExtrapolationException('extrapolation into the future')
+""",
+)
+
+
+def test_a_cloud_waits_for_tf_that_comes_late(
+    graph: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip('geometry_msgs')
+    from hrda_ros.cloud_painter import CloudPainter
+
+    (tmp_path / 'tf2_ros.py').write_text(LATE_TF2)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, 'tf2_ros', raising=False)
+    painter = CloudPainter(context=graph.context)
+    graph.executor.add_node(painter)
+    painted = graph.listen('cloud_painter/points', PointCloud2)
+    infos = graph.camera(topic='camera_info', kind=CameraInfo)
+    labels, clouds = graph.camera(topic='label'), graph.camera(topic='points', kind=PointCloud2)
+    cloud, label = cloud_of(POINTS), label_of(np.zeros((60, 100), np.uint8))
+
+    def publish_others_until_painted() -> bool:
+        cloud.header.stamp.sec += 1
+        label.header.stamp.sec += 1
+        infos.publish(info_of())
+        clouds.publish(cloud)
+        labels.publish(label)
+        graph.spin_for(0.3)
+        return bool(painted)
+
+    graph.spin_until(publish_others_until_painted)
+    graph.executor.remove_node(painter)
+    painter.close()

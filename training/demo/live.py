@@ -54,6 +54,8 @@ class Live:
                 ) as player:
                     player.wait_for('playing', also_alive=node)
                     player.wait_for_end(also_alive=node)
+                # A slow machine warms up for longer than the camera plays.
+                recorder.wait_for('received something on every topic', also_alive=node)
                 time.sleep(LAST_FRAME_S)
                 node.stop()
             recorder.stop()
