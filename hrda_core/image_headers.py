@@ -46,7 +46,8 @@ def inspect_image(data: bytes | memoryview) -> ImageHeader:
 
     A JPEG must hold a frame header, a scan, an end marker after it and nothing that cannot stand
     in a scan; every PNG chunk must match its checksum. That costs far less than decoding
-    and finds truncated files and almost all damaged ones.
+    and finds truncated files and most holes; a few bytes of noise in a JPEG are found by
+    decoding alone, see `hrda_core.jpeg`.
 
     Args:
         data: the bytes of one picture file, or a view of them.

@@ -143,7 +143,7 @@ def test_killed_among_processes_then_resumed_gives_the_same_folder(camera_bag, t
 @pytest.mark.parametrize('processes', ['1', '2'])
 def test_signals_stop_in_good_order(camera_bag, tmp_path, processes, number):
     for name in ('season/a', 'season/b'):
-        camera_bag(name, count=400, size=(48, 64))
+        camera_bag(name, count=400, size=(240, 320))
     out = tmp_path / 'out'
     command = [sys.executable, '-m', 'training.cli', 'extract', str(tmp_path / 'season')]
     command += ['-o', str(out), '--processes', processes, '--anonymise', 'numpy:negative']

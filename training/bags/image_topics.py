@@ -144,7 +144,8 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     cameras = [topic for topic in usable if topic.name + TWIN not in names]
     if len(cameras) > 1:
         raise ValueError(
-            f'there are {len(cameras)} image topics: {_join(topics)}; choose one with --topic'
+            f'there are {len(cameras)} cameras on the image topics {_join(topics)}; choose one '
+            'with --topic'
         )
     if len(topics) > 1:
         left = [topic.name for topic in topics if topic is not cameras[0]]

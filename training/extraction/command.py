@@ -146,7 +146,7 @@ def _report(
     for text in damage[:_MOST_SENTENCES]:
         print(f'  {text}')
     if len(damage) > _MOST_SENTENCES:
-        print(f'  and {len(damage) - _MOST_SENTENCES} more, see the manifest.jsonl of each drive')
+        print('  and more: the manifest.jsonl of each drive has a line for every frame')
     counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
     if damage or counts[UNREADABLE]:
         return DAMAGED
