@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from hrda_core.architecture import SMALLEST_SEEN, Architecture
-from hrda_core.windows import SMALLEST, Box
+from hrda_core.windows import SMALLEST, Box, scaled_size
 
 SIDE_MULTIPLE = 16
 """Sides of fitted windows [px]: the grid of the third encoder level."""
@@ -96,18 +96,19 @@ class FittedPlan:
 def shrunk_size(
     height: int, width: int, architecture: Architecture, most: float
 ) -> tuple[int, int]:
-    """Rows and columns of a scaled image once it fits the trained contexts [px].
+    """Rows and columns of a camera image at the scale of a network, fitted to its contexts [px].
 
-    Where contexts slide, an image whose shorter side is a little longer than one is shrunk to it,
-    such as 1080 rows to 1024: the published plan would double for them, and a network is not at
-    its best on contexts larger than those it knows.
+    Where contexts slide, a scaled image whose shorter side is a little longer than one is shrunk
+    to it, such as 1080 rows to 1024: the published plan would double for them, and a network is
+    not at its best on contexts larger than those it knows.
 
     Args:
-        height: rows of the scaled image [px].
+        height: rows of the image [px].
         width: its columns [px].
         architecture: the trained sizes.
         most: share of its sides that it may lose, 0..1; others stay as they are.
     """
+    height, width = scaled_size(height, width, architecture)
     scale = architecture.context_size / min(height, width)
     if architecture.mode == 'whole' or not 1 - most <= scale < 1:
         return height, width

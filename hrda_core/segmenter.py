@@ -119,11 +119,10 @@ class Segmenter:
         Args:
             size: its rows and columns as it is [px].
         """
-        architecture = self.model.architecture
-        scaled = scaled_size(size[0], size[1], architecture)
+        height, width = size[:2]
         if self._anytime is None:
-            return scaled
-        return shrunk_size(*scaled, architecture, self.settings.shrink)
+            return scaled_size(height, width, self.model.architecture)
+        return shrunk_size(height, width, self.model.architecture, self.settings.shrink)
 
     @property
     def device(self) -> str:

@@ -52,7 +52,6 @@ class TopicRecorder(Node):
     def __init__(self, writer: Writer, topics: list[tuple[str, str]]) -> None:
         super().__init__('record_topics')
         self._writer = writer
-        self._told = False
         self.counts = {self.resolve_topic_name(topic): 0 for topic, _ in topics}
         typestore = get_typestore(Stores.ROS2_JAZZY)
         for topic, kind in topics:
@@ -69,8 +68,7 @@ class TopicRecorder(Node):
     def _write(self, connection: Connection, data: bytes) -> None:
         self._writer.write(connection, time.time_ns(), data)
         self.counts[connection.topic] += 1
-        if not self._told and all(self.counts.values()):
-            self._told = True
+        if self.counts[connection.topic] == 1 and all(self.counts.values()):
             print(ALL_THERE, flush=True)
 
 

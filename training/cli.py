@@ -186,8 +186,11 @@ def _sentence(error: Exception) -> str:
         return f'no entry {error}'
     if isinstance(error, OSError) and error.strerror:
         text = f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-        remedy = '; make room there, or name another place, and give the command again'
-        return text + remedy if error.errno in NO_ROOM else text
+        if error.errno not in NO_ROOM:
+            return text
+        from training.whole_files import MAKE_ROOM  # with numpy, for which --help need not wait
+
+        return f'{text}; {MAKE_ROOM}'
     return str(error) or type(error).__name__
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from hrda_core.classes import Uint8Array
+from training.whole_files import MAKE_ROOM
 
 # What FFmpeg complains about is said here in a sentence, with the file's name.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
@@ -21,7 +22,7 @@ CODECS = {'.mp4': 'mp4v', '.mov': 'mp4v', '.mkv': 'mp4v', '.avi': 'MJPG'}
 """By the suffix of the file; OpenCV's wheels bring no H.264 encoder."""
 DEFAULT_RATE_HZ = 25.0
 """Taken for files that do not tell their frame rate."""
-_NO_ROOM = 'is the disk full? Make room there, or name another place, and give the command again'
+_NO_ROOM = f'is the disk full? {MAKE_ROOM.capitalize()}'
 UNEVEN = 0.2
 """Intervals between frames that differ by more than this share make a variable rate."""
 

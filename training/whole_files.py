@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+MAKE_ROOM = 'make room there, or name another place, and give the command again'
+"""The remedy for a full disk."""
 ENCODINGS = {'.png': 'PNG', '.jpg': 'JPEG'}
 
 

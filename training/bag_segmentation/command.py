@@ -33,6 +33,7 @@ from training.bag_segmentation.settings import (
     describe,
     parse_part,
 )
+from training.bags.endings import DAMAGED, NOTHING, STOPPED, no_images, stopped
 from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
 from training.bags.mcap_writer import is_finished
 from training.bags.reading import Bag, find_bags
@@ -43,7 +44,6 @@ from training.run.stop_signals import StopSignals
 from training.video import check_video_name
 from training.whole_files import check_writable
 
-NOTHING, DAMAGED, STOPPED = 2, 3, 130
 _MOST_SENTENCES = 10
 
 
@@ -140,8 +140,7 @@ def run(args: Any) -> int:
 
 
 def _report_no_images(bags: Sequence[Bag]) -> int:
-    names = sorted({f'{t.name} ({t.msgtype})' for bag in bags for t in bag.topics()})
-    print(f'No image messages in these bags; their topics: {", ".join(names) or "none"}')
+    print(no_images(bags))
     for text in (damage := [text for bag in bags for text in bag.damage]):
         print(f'  {text}')
     return DAMAGED if damage else NOTHING
@@ -158,7 +157,7 @@ def _report(tally: Tally, is_part: bool) -> int:
     if len(tally.damage) > _MOST_SENTENCES:
         print(f'  and {len(tally.damage) - _MOST_SENTENCES} more')
     if tally.stopped:
-        print(f'{tally.stopped}: stopped; the same command goes on from here')
+        print(stopped(tally.stopped))
         return STOPPED
     if tally.damage:
         return DAMAGED

@@ -34,13 +34,15 @@ def _earlier_name(output: Path, bag: Bag, name: str, others: Collection[str]) ->
 
     Copies of a recording are told apart by their new names alone, so theirs go first.
     """
-    for folder in sorted(drive_folders(output, bag), key=lambda folder: folder.name != name):
-        if folder.name not in others and _is_result_of(folder, bag):
+    folders = [folder for folder in drive_folders(output, bag) if folder.name not in others]
+    note = input_note(bag) if folders else ''
+    for folder in sorted(folders, key=lambda folder: folder.name != name):
+        if _holds_result(folder, note):
             return folder.name
     return ''
 
 
-def _is_result_of(folder: Path, bag: Bag) -> bool:
-    """Whether a folder holds what was made of a bag, finished or not."""
+def _holds_result(folder: Path, note: str) -> bool:
+    """Whether a folder holds what was made of the recording of a note, finished or not."""
     files = [*folder.glob(f'*{SUFFIX}'), *folder.glob(f'.*{SUFFIX}.part')]
-    return any(read_notes(file, NOTES).get('input') == input_note(bag) for file in files)
+    return any(read_notes(file, NOTES).get('input') == note for file in files)

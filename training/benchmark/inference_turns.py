@@ -16,7 +16,7 @@ from hrda_core.fitted_plan import FittedPlan, fit_plan, shrunk_size
 from hrda_core.hrda import HRDA
 from hrda_core.runtime import choose_runtime
 from hrda_core.tuning import tuned_settings
-from hrda_core.windows import WindowPlan, scaled_size
+from hrda_core.windows import WindowPlan
 from training.benchmark.contenders import Contender, Work
 from training.benchmark.inference_report import Measured, Turn
 from training.benchmark.inference_specs import Network, Spec
@@ -139,7 +139,7 @@ def plan_of(spec: Spec, size: tuple[int, int], model: HRDA) -> WindowPlan | Fitt
     tuned = tuned_settings(spec.settings, model)
     architecture = model.architecture
     return fit_plan(
-        *shrunk_size(*scaled_size(height, width, architecture), architecture, tuned.shrink),
+        *shrunk_size(height, width, architecture, tuned.shrink),
         architecture,
         model.stride,
         contexts=tuned.context,

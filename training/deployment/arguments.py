@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from hrda_core.architecture import Architecture
 from hrda_core.inference import InferenceSettings, parse_class_weights
+from hrda_core.windows import scaled_size
 
 LIMITS = ('threshold', 'budget', 'deadline_ms')
 
@@ -40,7 +41,7 @@ def check_window_size(size: int, image: tuple[int, int], architecture: Architect
     Raises:
         ValueError: one window would be more than the whole image.
     """
-    longer = round(max(image) * architecture.image_scale)
+    longer = max(scaled_size(image[1], image[0], architecture))
     if size > max(longer, architecture.detail_size):
         raise ValueError(
             f'windows of {size} px are larger than an image of {image[0]}x{image[1]} px, whose '

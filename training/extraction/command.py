@@ -21,6 +21,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from training.bags.endings import DAMAGED, NOTHING, STOPPED, no_images, stopped
 from training.bags.image_topics import ImageTopic, choose_topics, list_image_topics
 from training.bags.reading import Bag, find_bags
 from training.extraction.anonymise import load_anonymiser
@@ -41,7 +42,6 @@ from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals
 from training.whole_files import check_writable
 
-NOTHING, DAMAGED, STOPPED = 2, 3, 130
 _MOST_SENTENCES = 10
 
 
@@ -91,7 +91,8 @@ def run(args: Any) -> int:
         try:
             outcomes = _extracted(parts, settings, args.processes, display)
         except Stopped as signal:
-            return _report_stop(signal, args.dry_run)
+            print(stopped(signal, 'nothing was written') if args.dry_run else stopped(signal))
+            return STOPPED
     damage = [text for bag in bags for text in bag.damage]
     damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
     if outcomes and not args.dry_run:
@@ -124,12 +125,6 @@ def _extracted(
         return extract_all(parts, settings, processes, display, stop) if parts else []
 
 
-def _report_stop(signal: Stopped, dry_run: bool) -> int:
-    rest = 'nothing was written' if dry_run else 'the same command goes on from here'
-    print(f'{signal}: stopped; {rest}')
-    return STOPPED
-
-
 def _report(
     outcomes: Sequence[Outcome],
     damage: Sequence[str],
@@ -139,8 +134,7 @@ def _report(
 ) -> int:
     """Print what was done; the exit code."""
     if not topics:
-        names = sorted({f'{t.name} ({t.msgtype})' for bag in bags for t in bag.topics()})
-        print(f'No image messages in these bags; their topics: {", ".join(names) or "none"}')
+        print(no_images(bags))
     else:
         _print_counts(outcomes, settings)
     for text in damage[:_MOST_SENTENCES]:
