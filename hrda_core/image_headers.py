@@ -91,10 +91,9 @@ def _inspect_jpeg(data: bytes | memoryview) -> ImageHeader:
             break
         if marker in _STANDALONE:
             continue
-        segment = _jpeg_segment(data, position)
-        position += 2 + len(segment)
+        start, position = position + 2, _segment_end(data, position)
         if marker in _FRAME_STARTS:
-            header = _jpeg_frame(segment)
+            header = _jpeg_frame(data[start:position])
         elif marker == _SCAN_START:
             scans += 1
             position = _scan_end(data, position)
@@ -104,28 +103,33 @@ def _inspect_jpeg(data: bytes | memoryview) -> ImageHeader:
 
 
 def _next_marker(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    if data[position : position + 1] not in (b'\xff', b''):
+    """The marker at a place, and where it ends; single bytes, as slices of views are slow."""
+    size = len(data)
+    if position < size and data[position] != 0xFF:
         raise _damaged('JPEG', f'byte {position} is {data[position]:#04x} where a marker belongs')
-    while data[position : position + 1] == b'\xff':
+    while position < size and data[position] == 0xFF:
         position += 1
-    if position >= len(data):
-        raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
-    if data[position] < _FIRST_MARKER and data[position] not in _STANDALONE:
-        raise _damaged('JPEG', f'the marker {data[position]:#04x} at byte {position} is not one')
-    return data[position], position + 1
+    if position >= size:
+        raise _damaged('JPEG', f'it is cut off after {size} bytes, before its end marker')
+    marker = data[position]
+    if marker < _FIRST_MARKER and marker not in _STANDALONE:
+        raise _damaged('JPEG', f'the marker {marker:#04x} at byte {position} is not one')
+    return marker, position + 1
 
 
-def _jpeg_segment(data: bytes | memoryview, position: int) -> bytes | memoryview:
-    length = int.from_bytes(data[position : position + 2], 'big')
+def _segment_end(data: bytes | memoryview, position: int) -> int:
+    """Where the segment ends whose length stands at a place."""
+    whole = position + 2 <= len(data)
+    length = data[position] << 8 | data[position + 1] if whole else 0
     if length < 2 or position + length > len(data):
         raise _damaged('JPEG', f'it is cut off or damaged in the segment at byte {position}')
-    return data[position + 2 : position + length]
+    return position + length
 
 
 def _jpeg_frame(segment: bytes | memoryview) -> ImageHeader:
     if len(segment) < 6:
         raise _damaged('JPEG', 'its frame header is too short')
-    bits, height, width, channels = struct.unpack('>BHHB', segment[:6])
+    bits, height, width, channels = struct.unpack_from('>BHHB', segment)
     return ImageHeader('jpeg', height, width, channels, bits)
 
 

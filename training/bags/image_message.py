@@ -21,24 +21,28 @@ from training.bags.reading import (
     decode_message,
 )
 
-_ENCAPSULATIONS = {b'\x00\x00': '>', b'\x00\x01': '<'}
+_NUMBERS = {
+    start: {code: struct.Struct(order + code) for code in 'iIB'}
+    for start, order in {b'\x00\x00': '>', b'\x00\x01': '<'}.items()
+}
+"""Encapsulation of a message → how the numbers in it are stored."""
 
 
 class _Fields:
     """Reads the fields of a message one after the other."""
 
     def __init__(self, data: bytes) -> None:
-        self._order = _ENCAPSULATIONS[data[:2]]
+        self._numbers = _NUMBERS[data[:2]]
         self._body = memoryview(data)[4:]
         self._position = 0
 
     def number(self, code: str) -> int:
         """A number of 4 bytes ('i', 'I') or 1 ('B')."""
-        size = struct.calcsize(code)
-        self._position += -self._position % size
-        (value,) = struct.unpack_from(self._order + code, self._body, self._position)
-        self._position += size
-        return int(value)
+        stored = self._numbers[code]
+        self._position += -self._position % stored.size
+        value: int = stored.unpack_from(self._body, self._position)[0]
+        self._position += stored.size
+        return value
 
     def octets(self) -> memoryview:
         """A sequence of bytes."""
