@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -130,7 +130,7 @@ def _loaded(item: Input) -> Input:
     found = item.message
     try:
         read = partial(_beginning, cdr_data(found))
-        item.message = replace(found, read=read, ros1=False)
+        item.message = found._replace(read=read, ros1=False)
         item.is_readable = True
         if item.is_frame:
             image = decode_message(item.message)

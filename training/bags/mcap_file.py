@@ -45,6 +45,8 @@ else:
 _KNOWN = range(0x01, 0x10)
 _FOOTER_BYTES = 20
 _END_BYTES = RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
+Found = tuple[int, int, Callable[[int | None], bytes]]
+"""A message: number of its channel, record time [ns], reader."""
 
 
 class Record(NamedTuple):
@@ -151,17 +153,15 @@ class McapFile(RecordFile):
             about.get('topic_type_hash', ''),
         )
 
-    def _walk(
-        self, topics: frozenset[str] | None
-    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
-        """All messages of `topics` (None: of all): channel, record time, reader."""
+    def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
+        """All messages of `topics` (None: of all)."""
         start: int | None = len(MAGIC)
         while start is not None:
             start = yield from self._walk_from(start, topics)
 
     def _walk_from(
         self, start: int, topics: frozenset[str] | None
-    ) -> Generator[tuple[int, int, Callable[[int | None], bytes]], None, int | None]:
+    ) -> Generator[Found, None, int | None]:
         """The messages as far as records follow one another; where to go on behind damage."""
         position = start
         try:
@@ -173,8 +173,8 @@ class McapFile(RecordFile):
                     return None
                 if record.opcode == mcap.CHUNK:
                     yield from self._walk_chunk(record, topics)
-                else:
-                    yield from self._message(self._read, record, topics)
+                elif found := self._message(self._read, record, topics):
+                    yield found
                 if not record.whole:
                     raise self._cut_off(record.end)
             self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
@@ -185,16 +185,15 @@ class McapFile(RecordFile):
             return following
         return None
 
-    def _walk_chunk(
-        self, chunk: Record, topics: frozenset[str] | None
-    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
+    def _walk_chunk(self, chunk: Record, topics: frozenset[str] | None) -> Iterator[Found]:
         held = self._chunk_channels.get(chunk.start - RECORD_HEAD.size)
         if topics is not None and held and not self._wanted(held, topics):
             return
         try:
             read, start, end = open_chunk(self._read, chunk, self._size)
             for record in walk_records(read, start, end):
-                yield from self._message(read, record, topics)
+                if found := self._message(read, record, topics):
+                    yield found
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
             self._tell(f'the chunk at byte {chunk.start} is lost, or its end: {error}')
 
@@ -203,17 +202,19 @@ class McapFile(RecordFile):
 
     def _message(
         self, read: Reader, record: Record, topics: frozenset[str] | None
-    ) -> Iterator[tuple[int, int, Callable[[int | None], bytes]]]:
+    ) -> Found | None:
+        """The message in a record, if it is one of `topics`; what tells of topics is noted."""
         if record.opcode in (mcap.SCHEMA, mcap.CHANNEL) and record.whole:
             self._note(record.opcode, read(record.start, record.end - record.start))
         if record.opcode != mcap.MESSAGE or not record.whole:
-            return
+            return None
         head = read(record.start, MESSAGE_HEAD.size)
         number, _, record_ns, _ = MESSAGE_HEAD.unpack(head)
         channel = self._channels.get(number)
-        if channel and (topics is None or channel.topic in topics):
-            start = record.start + MESSAGE_HEAD.size
-            yield number, record_ns, partial(read_part, read, start, record.end)
+        if not channel or (topics is not None and channel.topic not in topics):
+            return None
+        start = record.start + MESSAGE_HEAD.size
+        return number, record_ns, partial(read_part, read, start, record.end)
 
 
 def open_chunk(read: Reader, chunk: Record, size: int) -> tuple[Reader, int, int]:

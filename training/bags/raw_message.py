@@ -6,7 +6,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -34,8 +34,7 @@ class Topic:
     count: int
 
 
-@dataclass(frozen=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """A message that is read when asked for.
 
     Args:
