@@ -183,8 +183,9 @@ def decode_compressed(msg: CompressedMessage) -> Rgb:
 
 def check_format(text: str) -> None:
     """Raise ImageDecodeError when a CompressedImage `format` cannot hold a JPEG or PNG picture."""
+    small = text.lower()
     for word, reason in _REFUSED.items():
-        if word in text.lower():
+        if word in small:
             remedy = REPUBLISH if reason == 'a video stream' else 'or decode it yourself'
             raise ImageDecodeError(
                 f"compressed format '{text}' ({word}) is not supported, {reason}; expected jpeg "

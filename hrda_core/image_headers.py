@@ -18,6 +18,9 @@ _STANDALONE = frozenset([0x01, *range(0xD0, 0xD8)])
 _FRAME_STARTS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN_START = 0xDA
 _FIRST_MARKER = 0xC0  # the ones below are reserved and appear only in damaged files
+_LONG = frozenset(range(_FIRST_MARKER, 0xFF)) - _STANDALONE - {_JPEG_END[1]}
+"""Markers that a length and so many bytes follow."""
+_SEGMENT_HEAD = struct.Struct('>BBH')
 _BLOCK = 1 << 18
 """Bytes of a scan that are searched at once; a progressive JPEG has many short scans."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -83,47 +86,49 @@ def check_size(height: int, width: int) -> None:
 def _inspect_jpeg(data: bytes | memoryview) -> ImageHeader:
     """Walk the JPEG segments up to the end marker (ITU T.81 annex B)."""
     header: ImageHeader | None = None
-    position = 2
     scans = 0
-    while True:
-        marker, position = _next_marker(data, position)
-        if marker == _JPEG_END[1]:
-            break
-        if marker in _STANDALONE:
-            continue
-        start, position = position + 2, _segment_end(data, position)
+    marker, start, end = _next_segment(data, 2)
+    while marker != _JPEG_END[1]:
         if marker in _FRAME_STARTS:
-            header = _jpeg_frame(data[start:position])
+            header = _jpeg_frame(data[start:end])
         elif marker == _SCAN_START:
             scans += 1
-            position = _scan_end(data, position)
+            end = _scan_end(data, end)
+        marker, start, end = _next_segment(data, end)
     if header is None or not scans:
         raise _damaged('JPEG', 'it ends before any picture data')
     return header
 
 
-def _next_marker(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    """The marker at a place, and where it ends; single bytes, as slices of views are slow."""
+def _next_segment(data: bytes | memoryview, position: int) -> tuple[int, int, int]:
+    """The marker at a place, and where what belongs to it starts and ends."""
     size = len(data)
-    if position < size and data[position] != 0xFF:
+    if position + _SEGMENT_HEAD.size <= size:  # nearly all are read in this one step
+        fill, marker, length = _SEGMENT_HEAD.unpack_from(data, position)
+        end = position + 2 + length
+        if fill == 0xFF and marker in _LONG and length >= 2 and end <= size:
+            return marker, position + _SEGMENT_HEAD.size, end
+    marker, position = _next_marker(data, position)
+    if marker not in _LONG:
+        return marker, position, position
+    length = int.from_bytes(data[position : position + 2], 'big')
+    if length < 2 or position + length > size:
+        raise _damaged('JPEG', f'it is cut off or damaged in the segment at byte {position}')
+    return marker, position + 2, position + length
+
+
+def _next_marker(data: bytes | memoryview, position: int) -> tuple[int, int]:
+    """The marker at a place, which bytes of 0xff may fill up, and where it ends."""
+    if data[position : position + 1] not in (b'\xff', b''):
         raise _damaged('JPEG', f'byte {position} is {data[position]:#04x} where a marker belongs')
-    while position < size and data[position] == 0xFF:
+    while data[position : position + 1] == b'\xff':
         position += 1
-    if position >= size:
-        raise _damaged('JPEG', f'it is cut off after {size} bytes, before its end marker')
+    if position >= len(data):
+        raise _damaged('JPEG', f'it is cut off after {len(data)} bytes, before its end marker')
     marker = data[position]
     if marker < _FIRST_MARKER and marker not in _STANDALONE:
         raise _damaged('JPEG', f'the marker {marker:#04x} at byte {position} is not one')
     return marker, position + 1
-
-
-def _segment_end(data: bytes | memoryview, position: int) -> int:
-    """Where the segment ends whose length stands at a place."""
-    whole = position + 2 <= len(data)
-    length = data[position] << 8 | data[position + 1] if whole else 0
-    if length < 2 or position + length > len(data):
-        raise _damaged('JPEG', f'it is cut off or damaged in the segment at byte {position}')
-    return position + length
 
 
 def _jpeg_frame(segment: bytes | memoryview) -> ImageHeader:
