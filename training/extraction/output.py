@@ -123,7 +123,7 @@ class FolderOutput:
     def close(self) -> None:
         """Finish what was begun."""
         try:
-            self._publish(0, 0)
+            self._publish()
         finally:
             self._stager.close()
 
@@ -134,18 +134,24 @@ class FolderOutput:
 
     def _settle(self) -> None:
         """Publish once so much was begun that it pays: one by one, nothing of it is cached."""
-        if not self._helpers or len(self._ahead) > _AHEAD_RECORDS:
-            self._publish(0, 0)
+        records = len(self._ahead)
+        if records % (_AHEAD_RECORDS // 2) == 0:  # done by the time that its turn comes
+            self._stager.hand()
+        if not self._helpers:
+            self._publish()
+        elif records > _AHEAD_RECORDS:
+            self._publish(most_records=_AHEAD_RECORDS // 2)
         elif self._bytes > _AHEAD_BYTES and self._begun > self._helpers + 1:
             self._publish(_AHEAD_BYTES // 2, self._helpers + 1)
 
-    def _publish(self, most_bytes: int, most_frames: int) -> None:
-        """Publish what is done, and wait until no more bytes or no more frames are not."""
+    def _publish(self, most_bytes: int = 0, most_frames: int = 0, most_records: int = 0) -> None:
+        """Publish what is done, and wait until no more bytes, frames or records are not."""
         with naming(self._folder):
             while self._ahead:
                 staging, record, size = self._ahead[0]
                 if staging is not None and not staging.group.done():
-                    if self._bytes <= most_bytes or self._begun <= most_frames:
+                    is_little = self._bytes <= most_bytes or self._begun <= most_frames
+                    if is_little or len(self._ahead) <= most_records:
                         return
                     if self._stager.help():
                         continue

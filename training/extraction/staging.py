@@ -65,11 +65,17 @@ class Stager:
         if self._pool is None:
             self.help()
         elif group.bytes >= _GROUP_BYTES:
-            self._open = _Group()
-            while self._handed and self._handed[0].handed.done():
-                self._handed.popleft()
-            self._handed.append(_Task(self._pool.submit(self._work, group), group))
+            self.hand()
         return staging
+
+    def hand(self) -> None:
+        """Give what was begun to the threads, if there are any, without waiting for more."""
+        if self._pool is None or not self._open.members:
+            return
+        group, self._open = self._open, _Group()
+        while self._handed and self._handed[0].handed.done():
+            self._handed.popleft()
+        self._handed.append(_Task(self._pool.submit(self._work, group), group))
 
     def help(self) -> bool:
         """Stage the oldest group that no thread has begun; false without any."""
