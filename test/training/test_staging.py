@@ -40,6 +40,15 @@ def test_helpers_write_what_one_thread_writes(raw_bag, tmp_path, helpers):
     assert manifest(tmp_path / 'helped') == manifest(tmp_path / 'alone')
 
 
+@pytest.mark.parametrize('most_ahead', [2, 3, 4])
+def test_frames_far_apart_are_what_one_thread_writes(raw_bag, tmp_path, monkeypatch, most_ahead):
+    monkeypatch.setattr('training.extraction.output._AHEAD_RECORDS', most_ahead)
+    extracted(raw_bag, tmp_path / 'alone', 0, every_ns=3 * SECOND_NS)
+    extracted(raw_bag, tmp_path / 'helped', 1, every_ns=3 * SECOND_NS)
+    assert tree(tmp_path / 'helped') == tree(tmp_path / 'alone')
+    assert manifest(tmp_path / 'helped') == manifest(tmp_path / 'alone')
+
+
 @pytest.mark.parametrize('helpers', [0, 2])
 def test_a_frame_that_cannot_be_encoded_is_damaged_and_no_other(
     raw_bag, tmp_path, monkeypatch, helpers
@@ -77,5 +86,15 @@ def test_the_thread_that_asks_stages_what_no_other_has_begun():
     assert not staging.group.done()
     assert stager.help()
     assert staging.group.result() == [staged]
+    assert not stager.help()
+    stager.close()
+
+
+def test_what_was_handed_over_is_staged_without_help():
+    staged = StagedFrame('part', pictures.Picture(b'', '.jpg', 1, 1), 'sha1')
+    stager = Stager(lambda made, number: staged, 1)
+    staging = stager.begin(np.zeros((1, 1, 3), np.uint8), 3)
+    stager.hand()
+    assert staging.group.result(timeout=10) == [staged]
     assert not stager.help()
     stager.close()

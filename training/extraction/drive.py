@@ -139,7 +139,7 @@ def _refuse_another(part: DriveTopic, bags: Iterable[str], folder: Path) -> None
         if there.exists() and not nested:
             raise ValueError(
                 f'{folder} holds frames of {other}, which has the same name as {part.bag}; '
-                'rename one of the recordings, or choose another --output'
+                'give both in one command, rename one of them, or choose another --output'
             )
 
 
