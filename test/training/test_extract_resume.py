@@ -14,6 +14,7 @@ import pytest
 from extracting import COMPRESSED, FOLDER, ROOT, SECOND_NS, extract, manifest, tree
 
 from training.bags.writing import ImageBagWriter
+from training.extraction.summary import write_summary
 
 
 def test_a_second_run_adds_nothing_and_touches_nothing(camera_bag, tmp_path):
@@ -44,6 +45,20 @@ def test_a_broken_line_in_the_manifest_is_named(camera_bag, tmp_path, capsys):
     file.write_text('nonsense\n' + file.read_text())
     assert extract(bag, '-o', out) == 1
     assert 'line 1 of' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_summary_is_written_loses_nothing(
+    camera_bag, tmp_path, monkeypatch, number
+):
+    def with_a_signal(root):
+        signal.raise_signal(number)
+        write_summary(root)
+
+    monkeypatch.setattr('training.extraction.command.write_summary', with_a_signal)
+    out = tmp_path / 'out'
+    assert extract(camera_bag(count=2), '-o', out) == 0
+    assert (out / 'summary.html').is_file()
 
 
 def test_killed_in_the_middle_then_resumed_gives_the_same_folder(camera_bag, tmp_path):

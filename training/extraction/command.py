@@ -96,11 +96,12 @@ def run(args: Any) -> int:
     damage = [text for bag in bags for text in bag.damage]
     damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
     if outcomes and not args.dry_run:
-        drives = {part.drive for part in parts}
-        split = assign_splits(settings.root, drives, args.val, args.test, args.seed)
-        if empty := without_drives(split, args.val, args.test):
-            print(empty)
-        write_summary(settings.root)
+        with StopSignals():  # all frames are there: the little that is left is finished
+            drives = {part.drive for part in parts}
+            split = assign_splits(settings.root, drives, args.val, args.test, args.seed)
+            if empty := without_drives(split, args.val, args.test):
+                print(empty)
+            write_summary(settings.root)
     return _report(outcomes, damage, settings, topics, bags)
 
 
