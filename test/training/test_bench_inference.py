@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,8 @@ from hrda_core.hrda import HRDA
 from hrda_core.inference import InferenceSettings
 from hrda_core.segmenter import Segmenter
 from hrda_core.windows import plan_windows
-from training.benchmark.contenders import Peak
+from training.benchmark.bag_work import Pass, encode_only
+from training.benchmark.contenders import Contender, Peak
 from training.benchmark.inference import parse_wxh
 from training.benchmark.inference_report import (
     Measured,
@@ -205,3 +210,11 @@ def test_the_command_measures_contenders_and_writes_the_figures(
 def test_a_checkpoint_has_an_encoder_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['bench', 'inference', '--checkpoint=x', '--encoder=mit_b0']) == 1
     assert 'leave --encoder out' in capsys.readouterr().err
+
+
+def test_contenders_leave_ctrl_c_to_the_process_that_asks():
+    contender = Contender('any', partial(encode_only, (64, 48), 3), torch.device('cpu'), 1, '')
+    (process,) = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGINT)
+    assert contender.ask(0, Pass).frames == 3
+    contender.end()
