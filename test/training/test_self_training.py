@@ -104,12 +104,10 @@ def _gradient_norm(model: HRDA) -> float:
     return torch.stack(squares).sum().sqrt().item()
 
 
-# One target pixel that crosses the threshold moves the mixed losses by 3e-4, hence their
-# tolerance once rounding has been through two optimiser steps.
-TOLERANCES = {
-    'sgd': ((1e-5, 1e-5), (1e-5, 2e-5), (1e-4, 1e-3)),
-    'adamw': ((1e-5, 1e-5), (1e-4, 1e-3), (1e-3, 2e-3)),
-}
+# Relative, by iteration: of source losses, mixed losses, norm of the gradient. One target pixel
+# that crosses the threshold moves the mixed losses by 3e-4; after a step of the optimiser rounding
+# alone does that: by instruction set and threads, gradients then differ by up to 2.6e-3.
+TOLERANCES = ((1e-5, 1e-5, 1e-4), (1e-4, 1e-3, 3e-3), (1e-3, 2e-3, 5e-3))
 
 
 def test_feature_distance_of_the_networks_equals_published(
@@ -151,14 +149,15 @@ def test_three_iterations_equal_published(
         steps.zero_grad()
         draws = _published_draws(published, step)
         found = method.step(_published_batch(golden, step), step, Tensor.backward, draws=draws)
-        source, mixed = TOLERANCES[optimiser][step]
+        source, mixed, gradient = TOLERANCES[step]
         for name in LOSSES:
             tolerance = mixed if name.startswith('mix') else source
             assert found[name].item() == pytest.approx(expected[name], rel=tolerance), name
         assert found['pseudo_quality'].item() == pytest.approx(
             expected['pseudo_quality'], abs=5e-4
         )
-        assert _gradient_norm(method.student) == pytest.approx(expected['gradient_norm'], rel=1e-3)
+        norm = _gradient_norm(method.student)
+        assert norm == pytest.approx(expected['gradient_norm'], rel=gradient)
         steps.step()
     if optimiser == 'sgd':
         _check_final(golden, method)
