@@ -105,9 +105,12 @@ def _gradient_norm(model: HRDA) -> float:
 
 
 # Relative, by iteration: of source losses, mixed losses, norm of the gradient. One target pixel
-# that crosses the threshold moves the mixed losses by 3e-4; after a step of the optimiser rounding
-# alone does that: by instruction set and threads, gradients then differ by up to 2.6e-3.
-TOLERANCES = ((1e-5, 1e-5, 1e-4), (1e-4, 1e-3, 3e-3), (1e-3, 2e-3, 5e-3))
+# that crosses the threshold moves the mixed losses by 3e-4, which rounding alone brings about once
+# it has been through two optimiser steps; AdamW's third gradient then differs by up to 2.6e-3.
+TOLERANCES = {
+    'sgd': ((1e-5, 1e-5, 1e-4), (1e-5, 2e-5, 1e-3), (1e-4, 1e-3, 1e-3)),
+    'adamw': ((1e-5, 1e-5, 1e-4), (1e-4, 1e-3, 1e-3), (1e-3, 2e-3, 5e-3)),
+}
 
 
 def test_feature_distance_of_the_networks_equals_published(
@@ -149,7 +152,7 @@ def test_three_iterations_equal_published(
         steps.zero_grad()
         draws = _published_draws(published, step)
         found = method.step(_published_batch(golden, step), step, Tensor.backward, draws=draws)
-        source, mixed, gradient = TOLERANCES[step]
+        source, mixed, gradient = TOLERANCES[optimiser][step]
         for name in LOSSES:
             tolerance = mixed if name.startswith('mix') else source
             assert found[name].item() == pytest.approx(expected[name], rel=tolerance), name
