@@ -7,6 +7,7 @@ will do (rclpy messages, rosbags dataclasses, plain objects).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -181,6 +182,7 @@ def decode_compressed(msg: CompressedMessage) -> Rgb:
     return decode_bytes(_as_bytes(msg.data).tobytes())
 
 
+@lru_cache(maxsize=16)
 def check_format(text: str) -> None:
     """Raise ImageDecodeError when a CompressedImage `format` cannot hold a JPEG or PNG picture."""
     small = text.lower()

@@ -21,41 +21,59 @@ from training.bags.reading import (
     decode_message,
 )
 
-_NUMBERS = {
-    start: {code: struct.Struct(order + code) for code in 'iIB'}
+_STARTS = {
+    start: (struct.Struct(order + 'iI'), struct.Struct(order + 'I'))
     for start, order in {b'\x00\x00': '>', b'\x00\x01': '<'}.items()
 }
-"""Encapsulation of a message → how the numbers in it are stored."""
+"""Encapsulation of a message → how the stamp and other numbers of 4 bytes are stored in it."""
+_ALIGNMENT = 4
+"""Of numbers, from the encapsulation on, which has as many bytes."""
 
 
 class _Fields:
     """Reads the fields of a message one after the other."""
 
     def __init__(self, data: bytes) -> None:
-        self._numbers = _NUMBERS[data[:2]]
-        self._body = memoryview(data)[4:]
-        self._position = 0
+        self._data = data
+        self._stamp, self._uint32 = _STARTS[data[:2]]
+        self._position = _ALIGNMENT
 
-    def number(self, code: str) -> int:
-        """A number of 4 bytes ('i', 'I') or 1 ('B')."""
-        stored = self._numbers[code]
-        self._position += -self._position % stored.size
-        value: int = stored.unpack_from(self._body, self._position)[0]
-        self._position += stored.size
+    def stamp(self) -> tuple[int, int]:
+        """Seconds and nanoseconds of the header, which are the first fields."""
+        self._position += self._stamp.size
+        sec, nanosec = self._stamp.unpack_from(self._data, _ALIGNMENT)
+        return sec, nanosec
+
+    def uint32(self) -> int:
+        """A number of 4 bytes."""
+        start = self._position + -self._position % _ALIGNMENT
+        self._position = start + 4
+        value: int = self._uint32.unpack_from(self._data, start)[0]
         return value
 
-    def octets(self) -> memoryview:
-        """A sequence of bytes."""
-        size = self.number('I')
-        start = self._position
-        self._position += size
-        if self._position > len(self._body):
-            raise ValueError(f'{size} bytes are promised, {len(self._body) - start} are there')
-        return self._body[start : self._position]
+    def uint8(self) -> int:
+        """A number of 1 byte."""
+        self._position += 1
+        return self._data[self._position - 1]
 
     def text(self) -> str:
         """A string, whose length counts a zero byte at its end."""
-        return bytes(self.octets()).rstrip(b'\0').decode()
+        start = self._sequence()
+        return self._data[start : self._position].rstrip(b'\0').decode()
+
+    def array(self) -> Any:
+        """A sequence of bytes: a view, uint8 (N,)."""
+        start = self._sequence()
+        return np.frombuffer(self._data, np.uint8, self._position - start, start)
+
+    def _sequence(self) -> int:
+        """Where a sequence of bytes starts; it ends where the next field begins."""
+        size = self.uint32()
+        start = self._position
+        self._position += size
+        if self._position > len(self._data):
+            raise ValueError(f'{size} bytes are promised, {len(self._data) - start} are there')
+        return start
 
 
 def read_image_message(message: RawMessage) -> Any:
@@ -75,7 +93,7 @@ def read_image_message(message: RawMessage) -> Any:
     data = message.data()
     try:
         return _read(_Fields(data), message.msgtype)
-    except (KeyError, ValueError, struct.error) as error:
+    except (LookupError, ValueError, struct.error) as error:
         raise BagDamageError(
             f'the message on {message.topic} recorded at {message.record_ns} ns is no '
             f'{message.msgtype} ({error}); leave it out'
@@ -83,20 +101,17 @@ def read_image_message(message: RawMessage) -> Any:
 
 
 def _read(fields: _Fields, msgtype: str) -> Any:
-    stamp = SimpleNamespace(sec=fields.number('i'), nanosec=fields.number('I'))
+    sec, nanosec = fields.stamp()
+    stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
     header = SimpleNamespace(stamp=stamp, frame_id=fields.text())
     if msgtype == COMPRESSED_IMAGE:
-        return SimpleNamespace(header=header, format=fields.text(), data=_array(fields))
+        return SimpleNamespace(header=header, format=fields.text(), data=fields.array())
     return SimpleNamespace(
         header=header,
-        height=fields.number('I'),
-        width=fields.number('I'),
+        height=fields.uint32(),
+        width=fields.uint32(),
         encoding=fields.text(),
-        is_bigendian=fields.number('B'),
-        step=fields.number('I'),
-        data=_array(fields),
+        is_bigendian=fields.uint8(),
+        step=fields.uint32(),
+        data=fields.array(),
     )
-
-
-def _array(fields: _Fields) -> Any:
-    return np.frombuffer(fields.octets(), np.uint8)

@@ -40,18 +40,21 @@ class Frame:
         self.frame_id = str(self._image.header.frame_id)
         self._compressed = hasattr(self._image, 'format')
         self.encoding = str(self._image.format if self._compressed else self._image.encoding)
+        self._header: ImageHeader | None = None
         if self._compressed:
             check_format(self.encoding)
 
-    @cached_property
+    @property
     def file(self) -> memoryview:
         """The bytes of the JPEG or PNG file, where they are; empty for a raw image."""
         return memoryview(self._image.data if self._compressed else b'')
 
-    @cached_property
+    @property
     def header(self) -> ImageHeader:
         """What the file says of itself, once it is known to be whole."""
-        return inspect_image(self.file)
+        if self._header is None:
+            self._header = inspect_image(self.file)
+        return self._header
 
     @property
     def size(self) -> tuple[int, int]:

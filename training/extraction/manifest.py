@@ -248,7 +248,8 @@ def _line(record: FrameRecord) -> bytes:
     """A record as a line of JSON."""
     # Frames that are passed over differ in their times alone, mostly; the rest is encoded once.
     pairs = _pairs if record.kept else _pairs_again
-    before, after = pairs(0, record[:_TIMES.start]), pairs(_TIMES.stop, record[_TIMES.stop :])
+    before = _pairs_again(0, record[: _TIMES.start])
+    after = pairs(_TIMES.stop, record[_TIMES.stop :])
     times = f'"record_ns": {record.record_ns}, "stamp_ns": {record.stamp_ns}'
     return f'{{{before}, {times}, {after}}}\n'.encode()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,17 +57,17 @@ class ChoiceSettings:
                 option = name.replace('_', '-')
                 raise ValueError(f'--{option} {value} must be a number from 0 to {most}')
 
-    @property
+    @cached_property
     def compares_with_median(self) -> bool:
         """Whether the drive has to be looked at before the first frame is chosen."""
         return self.min_brightness > 0 or self.max_white < 1 or self.min_sharpness > 0
 
-    @property
+    @cached_property
     def compares_with_last(self) -> bool:
         """Whether a frame is compared with the last one that was kept."""
         return self.min_motion > 0 or self.min_change > 0
 
-    @property
+    @cached_property
     def looks_at_pixels(self) -> bool:
         """Whether frames have to be decoded to choose among them."""
         return self.compares_with_median or self.compares_with_last
@@ -95,12 +96,12 @@ class PictureSettings:
     mask: Path | None = None
     anonymise: str | None = None
 
-    @property
+    @cached_property
     def changes_geometry(self) -> bool:
         """Whether pixels move."""
         return self.undistort or self.crop is not None or self.resize is not None
 
-    @property
+    @cached_property
     def copies(self) -> bool:
         """Whether nothing has to change the bytes of a JPEG or PNG message."""
         return not self.changes_geometry and self.anonymise is None
