@@ -204,17 +204,16 @@ class McapFile(RecordFile):
         self, read: Reader, record: Record, topics: frozenset[str] | None
     ) -> Found | None:
         """The message in a record, if it is one of `topics`; what tells of topics is noted."""
-        if record.opcode in (mcap.SCHEMA, mcap.CHANNEL) and record.whole:
-            self._note(record.opcode, read(record.start, record.end - record.start))
-        if record.opcode != mcap.MESSAGE or not record.whole:
+        opcode, start, end, whole = record
+        if opcode != mcap.MESSAGE or not whole:
+            if opcode in (mcap.SCHEMA, mcap.CHANNEL) and whole:
+                self._note(opcode, read(start, end - start))
             return None
-        head = read(record.start, MESSAGE_HEAD.size)
-        number, _, record_ns, _ = MESSAGE_HEAD.unpack(head)
+        number, _, record_ns, _ = MESSAGE_HEAD.unpack(read(start, MESSAGE_HEAD.size))
         channel = self._channels.get(number)
         if not channel or (topics is not None and channel.topic not in topics):
             return None
-        start = record.start + MESSAGE_HEAD.size
-        return number, record_ns, partial(read_part, read, start, record.end)
+        return number, record_ns, partial(read_part, read, start + MESSAGE_HEAD.size, end)
 
 
 def open_chunk(read: Reader, chunk: Record, size: int) -> tuple[Reader, int, int]:
@@ -239,15 +238,15 @@ def open_chunk(read: Reader, chunk: Record, size: int) -> tuple[Reader, int, int
 
 def walk_records(read: Reader, start: int, end: int) -> Iterator[Record]:
     """Walk records in [start, end); the last one may be cut off, a part of a head is left out."""
-    while start + RECORD_HEAD.size <= end:
-        opcode, length = RECORD_HEAD.unpack(read(start, RECORD_HEAD.size))
+    size = RECORD_HEAD.size
+    while (body := start + size) <= end:
+        opcode, length = RECORD_HEAD.unpack(read(start, size))
         if opcode not in _KNOWN and opcode < 0x80:
             raise BagDamageError(
                 f'byte {start} cannot start a record (it is {opcode:#04x}); what follows is lost'
             )
-        body = start + RECORD_HEAD.size
-        yield Record(opcode, body, body + length, body + length <= end)
         start = body + length
+        yield Record(opcode, body, start, start <= end)
 
 
 def _unpack(compression: str, data: bytes, head: bytes, whole: bool) -> bytes:
