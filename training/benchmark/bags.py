@@ -1,6 +1,6 @@
 """Speed and memory of `hrda extract` against the rosbags library's own reading loop.
 
-Usage: hrda bench bags [--size=1920x1080] [--frames=900] [--rounds=5] [--json FILE]
+Usage: hrda bench bags [--size=1920x1080] [--frames=1800] [--rounds=5] [--json FILE]
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Comparison:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `hrda bench bags`."""
     parser.add_argument('--size', default='1920x1080', metavar='WxH', help='of the frames [px]')
-    parser.add_argument('--frames', type=int, default=900, help='of the JPEG recording')
+    parser.add_argument('--frames', type=int, default=1800, help='of the JPEG recording')
     parser.add_argument('--raw-frames', type=int, default=90, help='of the raw recording')
     parser.add_argument('--rounds', type=int, default=5, help='in which all take turns')
     parser.add_argument('--json', metavar='FILE', help='also write all figures to this file')
