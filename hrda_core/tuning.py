@@ -21,6 +21,8 @@ class TunedWindows(MetadataEntry):
         context: whole or fewest, as of `InferenceSettings`.
         window_score: what the threshold applies to.
         max_flips: share of the labels that may differ from all windows, 0..1.
+        shrink: as of `InferenceSettings`; checkpoints that do not say it were tuned with the
+            value here.
     """
 
     threshold: float
@@ -29,6 +31,7 @@ class TunedWindows(MetadataEntry):
     context: str
     window_score: str
     max_flips: float
+    shrink: float = 0.0625
 
     key: ClassVar[str] = 'anytime'
     command: ClassVar[str] = 'hrda tune-windows'
@@ -54,16 +57,17 @@ def tuned_settings(settings: InferenceSettings, model: HRDA) -> InferenceSetting
         size, overlap = tuned.window_size, overlap or tuned.window_overlap
     size = size or architecture.detail_size
     threshold = settings.threshold
-    if threshold is None:
-        found = (size, overlap, settings.context, settings.window_score)
-        same = tuned is not None and found == (
-            tuned.window_size,
-            tuned.window_overlap,
-            tuned.context,
-            tuned.window_score,
+    if threshold is None and tuned is not None:
+        asked = replace(
+            tuned,
+            window_size=size,
+            window_overlap=overlap,
+            context=settings.context,
+            window_score=settings.window_score,
+            shrink=settings.shrink,
         )
-        threshold = tuned.threshold if tuned is not None and same else 0.0
-    return replace(settings, window_size=size, window_overlap=overlap, threshold=threshold)
+        threshold = tuned.threshold if asked == tuned else None
+    return replace(settings, window_size=size, window_overlap=overlap, threshold=threshold or 0.0)
 
 
 def describe_limits(settings: InferenceSettings) -> str:

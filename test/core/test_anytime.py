@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -218,8 +219,17 @@ def test_a_threshold_that_is_asked_for_wins(model):
     assert segment(tuned(model), picture(), threshold=0.0).windows_computed == 6
 
 
-def test_a_tuned_threshold_is_for_its_own_windows_only(model):
-    assert segment(tuned(model), picture(), window_size=128).windows_computed > 0
+@pytest.mark.parametrize('other', [{'window_size': 128}, {'shrink': 0.0}])
+def test_a_tuned_threshold_is_for_the_windows_it_was_found_with(model, other):
+    assert segment(tuned(model), picture(), **other).windows_computed > 0
+
+
+def test_checkpoints_tuned_before_shrink_was_noted_are_for_its_default(model):
+    older = tuned(model)
+    noted = json.loads(older.metadata[TunedWindows.key])
+    del noted['shrink']
+    older.metadata = {TunedWindows.key: json.dumps(noted)}
+    assert segment(older, picture()).windows_computed == 0
 
 
 def test_metadata_of_no_use_names_the_remedy(model):

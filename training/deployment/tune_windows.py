@@ -87,6 +87,7 @@ def run(args: Namespace) -> int:
         settings.context,
         settings.window_score,
         limit,
+        settings.shrink,
     )
     add_metadata(args.checkpoint, {TunedWindows.key: tuned.to_json()}, output)
     console.print(f'{output} now holds threshold {tuned.threshold:.4g} for windows of {best} px')
