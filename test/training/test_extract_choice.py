@@ -100,7 +100,7 @@ def test_max_frames_is_kept_and_spread(times, most):
     chooser = FrameChooser(ChoiceSettings(max_frames=most), Overview(times[0], times[-1]))
     taken = []
     for time_ns in times:
-        if not chooser.refuse_by_time(time_ns):
+        if not (chooser.refuse_by_time(time_ns) or chooser.refuse_by_spread(time_ns)):
             chooser.keep(time_ns, None)
             taken.append(time_ns)
     assert len(taken) <= most

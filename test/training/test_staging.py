@@ -9,8 +9,10 @@ from extracting import SECOND_NS, manifest, tree
 from hrda_core.image_codec import ImageDecodeError
 from training.bags.writing import ImageBagWriter
 from training.extraction import pictures
-from training.extraction.drive import DriveTopic, extract_topic
+from training.extraction.drive import extract_topic
+from training.extraction.drive_topic import DriveTopic
 from training.extraction.frame_writer import StagedFrame
+from training.extraction.helpers import Helpers
 from training.extraction.settings import ChoiceSettings, ExtractionSettings, PictureSettings
 from training.extraction.staging import Stager
 
@@ -27,8 +29,8 @@ def raw_bag(tmp_path):
     return tmp_path / 'drive'
 
 
-def extracted(bag, out, helpers, report=lambda count: None, every_ns=0):
-    settings = ExtractionSettings(out, ChoiceSettings(every_ns=every_ns), PictureSettings())
+def extracted(bag, out, helpers, report=lambda count: None, **choice):
+    settings = ExtractionSettings(out, ChoiceSettings(**choice), PictureSettings())
     return extract_topic(DriveTopic(bag, 'drive', TOPIC, 0), settings, report, helpers)
 
 
@@ -36,6 +38,24 @@ def extracted(bag, out, helpers, report=lambda count: None, every_ns=0):
 def test_helpers_write_what_one_thread_writes(raw_bag, tmp_path, helpers):
     extracted(raw_bag, tmp_path / 'alone', 0)
     extracted(raw_bag, tmp_path / 'helped', helpers)
+    assert tree(tmp_path / 'helped') == tree(tmp_path / 'alone')
+    assert manifest(tmp_path / 'helped') == manifest(tmp_path / 'alone')
+
+
+@pytest.mark.parametrize('helpers', [1, 3])
+@pytest.mark.parametrize(
+    'choice',
+    [
+        {'min_brightness': 0.9},
+        {'min_motion': 0.5, 'every_ns': 2 * SECOND_NS},
+        {'max_frames': 4, 'min_brightness': 0.5},
+    ],
+)
+def test_frames_are_chosen_as_one_thread_chooses(raw_bag, tmp_path, helpers, choice):
+    alone = extracted(raw_bag, tmp_path / 'alone', 0, **choice)
+    helped = extracted(raw_bag, tmp_path / 'helped', helpers, **choice)
+    assert len(alone.counts) > 1  # some are kept, some are not
+    assert helped.counts == alone.counts
     assert tree(tmp_path / 'helped') == tree(tmp_path / 'alone')
     assert manifest(tmp_path / 'helped') == manifest(tmp_path / 'alone')
 
@@ -81,20 +101,20 @@ def test_frames_among_many_that_are_refused_get_their_lines_soon(raw_bag, tmp_pa
 
 def test_the_thread_that_asks_stages_what_no_other_has_begun():
     staged = StagedFrame('part', pictures.Picture(b'', '.jpg', 1, 1), 'sha1')
-    stager = Stager(lambda made, number: staged, 1)
-    staging = stager.begin(np.zeros((1, 1, 3), np.uint8), 3)
-    assert not staging.group.done()
-    assert stager.help()
-    assert staging.group.result() == [staged]
-    assert not stager.help()
-    stager.close()
+    with Helpers(1) as helpers:
+        stager = Stager(lambda made, number: staged, helpers)
+        staging = stager.begin(np.zeros((1, 1, 3), np.uint8), 3)
+        assert not staging.group.done()
+        assert stager.help()
+        assert staging.group.result() == [staged]
+        assert not stager.help()
 
 
 def test_what_was_handed_over_is_staged_without_help():
     staged = StagedFrame('part', pictures.Picture(b'', '.jpg', 1, 1), 'sha1')
-    stager = Stager(lambda made, number: staged, 1)
-    staging = stager.begin(np.zeros((1, 1, 3), np.uint8), 3)
-    stager.hand()
-    assert staging.group.result(timeout=10) == [staged]
-    assert not stager.help()
-    stager.close()
+    with Helpers(1) as helpers:
+        stager = Stager(lambda made, number: staged, helpers)
+        staging = stager.begin(np.zeros((1, 1, 3), np.uint8), 3)
+        stager.hand()
+        assert staging.group.result(timeout=10) == [staged]
+        assert not stager.help()

@@ -13,7 +13,8 @@ from rosbags.highlevel import AnyReader
 
 from training.benchmark.contenders import Requests
 from training.benchmark.pictures import made_up_image
-from training.extraction.drive import DriveTopic, extract_topic
+from training.extraction.drive import extract_topic
+from training.extraction.drive_topic import DriveTopic
 from training.extraction.pictures import JPEG_QUALITY
 from training.extraction.settings import ChoiceSettings, ExtractionSettings, PictureSettings
 from training.memory.freed import keep_freed_memory

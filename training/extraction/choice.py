@@ -69,11 +69,12 @@ class FrameChooser:
 
     def refuse_by_time(self, time_ns: int) -> str:
         """Why a frame is left out because of its time alone; '' if it is not."""
-        if not self._clock.takes(time_ns):
-            return EVERY
-        if self._settings.max_frames and self._slot(time_ns) in self._filled:
-            return SPREAD
-        return ''
+        return '' if self._clock.takes(time_ns) else EVERY
+
+    def refuse_by_spread(self, time_ns: int) -> str:
+        """Why a frame is left out because of those kept so far; '' if it is not."""
+        is_full = self._settings.max_frames and self._slot(time_ns) in self._filled
+        return SPREAD if is_full else ''
 
     def refuse_by_pixels(self, figures: FrameFigures) -> tuple[str, Change | None]:
         """Why a frame is left out because of its picture ('' if it is not), and its change."""

@@ -31,7 +31,7 @@ from training.extraction.arguments import (
     choice_settings,
     picture_settings,
 )
-from training.extraction.drive import KEPT, KNOWN, DriveTopic, Outcome
+from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
 from training.extraction.drives import drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
 from training.extraction.pool import Stopped, extract_all

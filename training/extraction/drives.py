@@ -9,7 +9,7 @@ from training.bags.image_topics import ImageTopic, topics_in
 from training.bags.names import drive_folders, drive_names
 from training.bags.reading import CAMERA_INFO, Bag
 from training.extraction.camera_info import info_topics
-from training.extraction.drive import DriveTopic
+from training.extraction.drive_topic import DriveTopic
 from training.extraction.manifest import FILE_NAME, read_records
 
 

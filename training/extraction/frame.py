@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import SimpleNamespace
 
 import cv2
@@ -41,6 +40,7 @@ class Frame:
         self._compressed = hasattr(self._image, 'format')
         self.encoding = str(self._image.format if self._compressed else self._image.encoding)
         self._header: ImageHeader | None = None
+        self._rgb: Uint8Array | None = None
         if self._compressed:
             check_format(self.encoding)
 
@@ -68,10 +68,13 @@ class Frame:
         """Whether the bytes are a file that every reader of pictures understands."""
         return self._compressed and self.header.bits == 8 and self.header.channels in (1, 3)
 
-    @cached_property
+    @property
     def rgb(self) -> Uint8Array:
         """uint8 (H, W, 3) RGB."""
-        return decode_bytes(self.file) if self._compressed else decode_image(self._image)
+        if self._rgb is None:  # cached_property has one lock for all frames before Python 3.12
+            image = self._image
+            self._rgb = decode_bytes(self.file) if self._compressed else decode_image(image)
+        return self._rgb
 
     @property
     def bgr(self) -> Uint8Array:
@@ -81,8 +84,7 @@ class Frame:
             return decode_image(SimpleNamespace(**{**vars(self._image), 'encoding': 'rgb8'}))
         return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
-    @cached_property
-    def figures(self) -> FrameFigures:
+    def measure(self) -> FrameFigures:
         """What the pixels say; a JPEG is decoded at half size for it, without its colours."""
         return measure_grey(self._half_jpeg() if self._is_jpeg() else half_grey(self.rgb))
 

@@ -15,6 +15,7 @@ from training.extraction.camera_info import calibration_yaml
 from training.extraction.frame import Frame
 from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
+from training.extraction.helpers import Helpers
 from training.extraction.manifest import DAMAGED, FrameKey, FrameRecord, Manifest
 from training.extraction.pictures import Picture, PictureMaker
 from training.extraction.settings import PictureSettings
@@ -22,7 +23,7 @@ from training.extraction.staging import Made, Stager, Staging
 from training.whole_files import naming, write_bytes
 
 _AHEAD_BYTES = 10 << 20
-"""Frames of this size together may wait for their names, or one more than there are helpers."""
+"""Frames of this size together may wait for their names, or as many as keep all helpers busy."""
 _AHEAD_RECORDS = 200
 """So many frames, kept or not, wait for their lines at most: a kill loses what waits."""
 
@@ -69,7 +70,7 @@ class FolderOutput:
         maker: makes the images.
         settings: what is done to the images.
         info: CameraInfo of the recording, if it has one.
-        helpers: threads beside the one that reads; 0 for none.
+        helpers: threads beside the one that reads.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class FolderOutput:
         maker: PictureMaker,
         settings: PictureSettings,
         info: Any | None,
-        helpers: int,
+        helpers: Helpers,
     ) -> None:
         self._manifest = manifest
         self._folder = folder
@@ -125,7 +126,7 @@ class FolderOutput:
         try:
             self._publish()
         finally:
-            self._stager.close()
+            self._helpers.rest()
 
     def _stage(self, made: Made, number: int) -> StagedFrame:
         """Encode, hash and write a frame; several threads do so at once."""
@@ -137,12 +138,12 @@ class FolderOutput:
         records = len(self._ahead)
         if records % (_AHEAD_RECORDS // 2) == 0:  # done by the time that its turn comes
             self._stager.hand()
-        if not self._helpers:
+        if not self._helpers.ahead:
             self._publish()
         elif records > _AHEAD_RECORDS:
             self._publish(most_records=_AHEAD_RECORDS // 2)
-        elif self._bytes > _AHEAD_BYTES and self._begun > self._helpers + 1:
-            self._publish(_AHEAD_BYTES // 2, self._helpers + 1)
+        elif self._bytes > _AHEAD_BYTES and self._begun > self._helpers.ahead:
+            self._publish(_AHEAD_BYTES // 2, self._helpers.ahead)
 
     def _publish(self, most_bytes: int = 0, most_frames: int = 0, most_records: int = 0) -> None:
         """Publish what is done, and wait until no more bytes, frames or records are not."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
 
 from hrda_core.image_codec import ImageDecodeError
 from training.bags.reading import Bag, BagDamageError, RawMessage
 from training.extraction.choice import Overview, medians
 from training.extraction.figures import FrameFigures
 from training.extraction.frame import Frame
+from training.extraction.helpers import Helpers
 from training.extraction.rate import FrameClock
 from training.extraction.settings import ChoiceSettings
 
@@ -17,7 +21,11 @@ SAMPLE = 200
 
 
 def look_over(
-    bag: Bag, topic: str, settings: ChoiceSettings, alive: Callable[[], None]
+    bag: Bag,
+    topic: str,
+    settings: ChoiceSettings,
+    alive: Callable[[], None],
+    helpers: Helpers,
 ) -> Overview:
     """Find out what choosing needs to know, and nothing more.
 
@@ -26,6 +34,7 @@ def look_over(
         topic: an image topic.
         settings: what will be chosen by.
         alive: called for every frame, so that a stop is noticed.
+        helpers: measure frames while others are read.
     """
     if not settings.max_frames and not settings.compares_with_median:
         return Overview()
@@ -36,14 +45,28 @@ def look_over(
         return Overview(min(times), max(times))
     count = min(SAMPLE, len(times))
     wanted = {number * len(times) // count for number in range(count)}
-    sample: list[FrameFigures] = []
-    for number, (_, message) in enumerate(_candidates(bag, topic, settings, alive)):
-        if number in wanted:
-            try:
-                sample.append(Frame(message).figures)
-            except (BagDamageError, ImageDecodeError):
-                continue  # told when the frame's own turn comes
-    return medians(min(times), max(times), sample)
+    candidates = enumerate(_candidates(bag, topic, settings, alive))
+    chosen = (message for number, (_, message) in candidates if number in wanted)
+    return medians(min(times), max(times), list(_measured(chosen, helpers)))
+
+
+def _measured(messages: Iterable[RawMessage], helpers: Helpers) -> Iterator[FrameFigures]:
+    """Figures of the frames that can be read; the others are told when their own turn comes."""
+    begun: deque[Future[FrameFigures]] = deque()
+    for message in messages:
+        with suppress(BagDamageError, ImageDecodeError):
+            begun.append(helpers.begin(Frame(message).measure))
+        yield from _finished(begun, helpers, helpers.ahead)
+    yield from _finished(begun, helpers, 0)
+
+
+def _finished(
+    begun: deque[Future[FrameFigures]], helpers: Helpers, most: int
+) -> Iterator[FrameFigures]:
+    """What was measured, until no more than so many are left."""
+    while len(begun) > most:
+        with suppress(ImageDecodeError):
+            yield helpers.wait(begun.popleft())
 
 
 def _candidates(

@@ -16,7 +16,8 @@ from multiprocessing.synchronize import Event
 
 import cv2
 
-from training.extraction.drive import DriveTopic, Outcome, extract_topic
+from training.extraction.drive import extract_topic
+from training.extraction.drive_topic import DriveTopic, Outcome
 from training.extraction.settings import ExtractionSettings
 from training.memory.freed import keep_freed_memory
 from training.progress import Display

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 
 from hrda_core.image_codec import ImageDecodeError
 from training.extraction.frame_writer import StagedFrame
+from training.extraction.helpers import Helpers
 from training.extraction.pictures import Picture, Uint8Array
 
 _GROUP_BYTES = 1 << 20
@@ -27,11 +28,6 @@ class Staging(NamedTuple):
     place: int
 
 
-class _Task(NamedTuple):
-    handed: Future[None]
-    group: _Group
-
-
 class _Group:
     """Frames that are staged together, and what becomes of them."""
 
@@ -46,13 +42,12 @@ class Stager:
 
     Args:
         stage: encodes, hashes and writes a frame, given its number.
-        threads: how many help; with 0 each frame is staged at once.
+        helpers: the threads; without any, each frame is staged at once.
     """
 
-    def __init__(self, stage: Callable[[Made, int], StagedFrame], threads: int) -> None:
+    def __init__(self, stage: Callable[[Made, int], StagedFrame], helpers: Helpers) -> None:
         self._stage = stage
-        self._pool = ThreadPoolExecutor(threads) if threads else None
-        self._handed: deque[_Task] = deque()
+        self._helpers = helpers
         self._numbers = itertools.count()
         self._open = _Group()
 
@@ -62,33 +57,27 @@ class Stager:
         staging = Staging(group.done, len(group.members))
         group.members.append((made, next(self._numbers)))
         group.bytes += size
-        if self._pool is None:
-            self.help()
-        elif group.bytes >= _GROUP_BYTES:
+        if group.bytes >= _GROUP_BYTES or not self._helpers.ahead:
             self.hand()
         return staging
 
     def hand(self) -> None:
-        """Give what was begun to the threads, if there are any, without waiting for more."""
-        if self._pool is None or not self._open.members:
-            return
-        group, self._open = self._open, _Group()
-        while self._handed and self._handed[0].handed.done():
-            self._handed.popleft()
-        self._handed.append(_Task(self._pool.submit(self._work, group), group))
+        """Give what was begun to the threads without waiting for more."""
+        if self._open.members:
+            self._helpers.begin(partial(self._work, self._taken()))
 
     def help(self) -> bool:
-        """Stage the oldest group that no thread has begun; false without any."""
-        while self._handed:
-            handed, group = self._handed.popleft()
-            if handed.cancel():
-                self._work(group)
-                return True
+        """Do what the threads would do next, or stage what they do not have yet; false if none."""
+        if self._helpers.help():
+            return True
         if not self._open.members:
             return False
-        group, self._open = self._open, _Group()
-        self._work(group)
+        self._work(self._taken())
         return True
+
+    def _taken(self) -> _Group:
+        group, self._open = self._open, _Group()
+        return group
 
     def _work(self, group: _Group) -> None:
         try:
@@ -101,8 +90,3 @@ class Stager:
             return self._stage(made, number)
         except ImageDecodeError as error:
             return error
-
-    def close(self) -> None:
-        """Wait for what the threads have."""
-        if self._pool is not None:
-            self._pool.shutdown()

@@ -1,0 +1,194 @@
+"""Deciding on the frames of a topic, one after the other, while the next ones are looked at."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import NamedTuple
+
+from hrda_core.image_codec import ImageDecodeError
+from training.bags.reading import BagDamageError, RawMessage
+from training.extraction.choice import FrameChooser
+from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
+from training.extraction.figures import FrameFigures
+from training.extraction.frame import Frame
+from training.extraction.helpers import Helpers
+from training.extraction.manifest import DAMAGED, FrameRecord
+from training.extraction.output import Output
+from training.extraction.overview import stamp_or_zero
+from training.extraction.settings import ChoiceSettings
+
+_MOST_SENTENCES = 20
+"""About damaged frames, which all stand in the manifest."""
+Unreadable = BagDamageError | ImageDecodeError
+
+
+class _Seen(NamedTuple):
+    """A frame that waits for the decision on it.
+
+    `before` is what an earlier run made of it, `frame` is there where more than its time is
+    needed, `figures` where its pixels are asked for.
+    """
+
+    time_ns: int
+    record: FrameRecord
+    before: FrameRecord | None
+    frame: Frame | Unreadable | None = None
+    figures: Future[FrameFigures] | None = None
+
+
+class Decider:
+    """Decides on every frame of a topic in turn, while helpers decode the next ones.
+
+    Args:
+        part: the topic.
+        choice: what is asked of the frames.
+        chooser: decides by it.
+        output: takes what was decided.
+        helpers: threads beside the one that reads.
+
+    Attributes:
+        outcome: what became of the frames so far.
+    """
+
+    def __init__(
+        self,
+        part: DriveTopic,
+        choice: ChoiceSettings,
+        chooser: FrameChooser,
+        output: Output,
+        helpers: Helpers,
+    ) -> None:
+        self.outcome = Outcome(part)
+        self._part = part
+        self._bag = str(part.bag.resolve())
+        self._choice = choice
+        self._chooser = chooser
+        self._output = output
+        self._helpers = helpers
+        self._waiting: deque[_Seen] = deque()
+        self._measured = 0
+        """Of those that wait, how many have figures."""
+
+    def take(self, message: RawMessage) -> None:
+        """Read a frame as far as it may be needed; it is kept, or noted why not, in its turn."""
+        seen = self._see(message)
+        self._waiting.append(seen)
+        self._measured += seen.figures is not None
+        while self._waiting and self._is_due(self._waiting[0]):
+            self._decide()
+
+    def finish(self) -> None:
+        """Decide on the frames that wait."""
+        while self._waiting:
+            self._decide()
+
+    def _is_due(self, seen: _Seen) -> bool:
+        is_measured = seen.figures is None or seen.figures.done()
+        return is_measured or self._measured > self._helpers.ahead
+
+    def _see(self, message: RawMessage) -> _Seen:
+        stamp_ns = stamp_or_zero(message)
+        time_ns = stamp_ns or message.record_ns
+        # Asked of known frames too: it counts the times.
+        refusal = self._chooser.refuse_by_time(time_ns)
+        part = self._part
+        record = FrameRecord(
+            self._bag, part.drive, part.topic, message.record_ns, stamp_ns, reason=refusal
+        )
+        before = self._output.known(record.key)
+        if before is not None:
+            is_needed = self._choice.compares_with_last and self._output.is_last_kept(before)
+        else:
+            is_needed = not (refusal or self._chooser.refuse_by_spread(time_ns))
+        read = self._read(message) if is_needed else ()
+        return _Seen(time_ns, record, before, *read)
+
+    def _read(self, message: RawMessage) -> tuple[Frame | Unreadable, Future[FrameFigures] | None]:
+        try:
+            frame = Frame(message)
+        except (BagDamageError, ImageDecodeError) as error:
+            return error, None
+        figures = self._helpers.begin(frame.measure) if self._choice.looks_at_pixels else None
+        return frame, figures
+
+    def _decide(self) -> None:
+        seen = self._waiting.popleft()
+        self._measured -= seen.figures is not None
+        if seen.before is not None:
+            result = self._pass(seen, seen.before)
+        else:
+            refusal = seen.record.reason or self._chooser.refuse_by_spread(seen.time_ns)
+            result = self._refuse(seen.record, refusal) if refusal else self._look(seen)
+        self.outcome.counts[result] += 1
+
+    def _pass(self, seen: _Seen, before: FrameRecord) -> str:
+        """A frame that an earlier run has decided on."""
+        if not before.kept:
+            return before.reason
+        figures: FrameFigures | None = None
+        if seen.figures is not None:
+            with suppress(ImageDecodeError):  # a stricter decoder than it was then
+                figures = self._helpers.wait(seen.figures)
+        self._chooser.keep(seen.time_ns, figures)
+        return KNOWN
+
+    def _look(self, seen: _Seen) -> str:
+        record = seen.record
+        try:
+            frame = _readable(seen.frame)
+            record = record._replace(frame_id=frame.frame_id, encoding=frame.encoding)
+            figures: FrameFigures | None = None
+            if seen.figures is not None:
+                figures = self._helpers.wait(seen.figures)
+                record = self._judged(record, figures)
+            if record.reason:
+                return self._refuse(record, record.reason)
+            self._output.keep(frame, record)
+        except (BagDamageError, ImageDecodeError) as error:
+            self._note_damage(record, str(error))
+            return DAMAGED
+        self._chooser.keep(seen.time_ns, figures)
+        return KEPT
+
+    def _refuse(self, record: FrameRecord, reason: str) -> str:
+        self._output.refuse(record if record.reason else record._replace(reason=reason))
+        return reason
+
+    def _judged(self, record: FrameRecord, figures: FrameFigures) -> FrameRecord:
+        reason, change = self._chooser.refuse_by_pixels(figures)
+        return record._replace(
+            brightness=round(figures.brightness, 2),
+            white=round(figures.white, 4),
+            sharpness=round(figures.sharpness, 2),
+            motion=None if change is None else round(change.motion, 3),
+            change=None if change is None else change.bits,
+            reason=reason,
+        )
+
+    def blame(self, failed: Sequence[FrameRecord]) -> None:
+        """Count frames as damaged that were counted as kept."""
+        for record in failed:
+            self.outcome.counts[KEPT] -= 1
+            self.outcome.counts[DAMAGED] += 1
+            self._tell_damage(record)
+
+    def _note_damage(self, record: FrameRecord, detail: str) -> None:
+        damaged = record._replace(reason=DAMAGED, detail=detail)
+        self._output.refuse(damaged)
+        self._tell_damage(damaged)
+
+    def _tell_damage(self, record: FrameRecord) -> None:
+        if len(self.outcome.damage) < _MOST_SENTENCES:
+            where = f'{self._part.bag}: frame at {record.record_ns} ns'
+            self.outcome.damage.append(f'{where}: {record.detail}')
+
+
+def _readable(frame: Frame | Unreadable | None) -> Frame:
+    """The frame; raises what its reading has."""
+    if isinstance(frame, Exception):
+        raise frame
+    assert frame is not None
+    return frame
