@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hrda_core.image_codec import ImageDecodeError
 from training.bags.reading import BagDamageError, RawMessage
@@ -18,6 +18,7 @@ from training.extraction.helpers import Helpers
 from training.extraction.manifest import DAMAGED, FrameRecord
 from training.extraction.output import Output
 from training.extraction.overview import stamp_or_zero
+from training.extraction.pictures import Made
 from training.extraction.settings import ChoiceSettings
 
 _MOST_SENTENCES = 20
@@ -29,7 +30,7 @@ class _Seen(NamedTuple):
     """A frame that waits for the decision on it.
 
     `before` is what an earlier run made of it, `frame` is there where more than its time is
-    needed, `figures` where its pixels are asked for.
+    needed, `figures` where its pixels are asked for, `made` where they are changed in any case.
     """
 
     time_ns: int
@@ -37,6 +38,12 @@ class _Seen(NamedTuple):
     before: FrameRecord | None
     frame: Frame | Unreadable | None = None
     figures: Future[FrameFigures] | None = None
+    made: Future[Made] | None = None
+
+    @property
+    def ahead(self) -> Future[Any] | None:
+        """What is done with the frame while it waits."""
+        return self.figures or self.made
 
 
 class Decider:
@@ -69,14 +76,14 @@ class Decider:
         self._output = output
         self._helpers = helpers
         self._waiting: deque[_Seen] = deque()
-        self._measured = 0
-        """Of those that wait, how many have figures."""
+        self._begun = 0
+        """With so many of those that wait, something is done meanwhile."""
 
     def take(self, message: RawMessage) -> None:
         """Read a frame as far as it may be needed; it is kept, or noted why not, in its turn."""
         seen = self._see(message)
         self._waiting.append(seen)
-        self._measured += seen.figures is not None
+        self._begun += seen.ahead is not None
         while self._waiting and self._is_due(self._waiting[0]):
             self._decide()
 
@@ -86,8 +93,8 @@ class Decider:
             self._decide()
 
     def _is_due(self, seen: _Seen) -> bool:
-        is_measured = seen.figures is None or seen.figures.done()
-        return is_measured or self._measured > self._helpers.ahead
+        is_ready = seen.ahead is None or seen.ahead.done()
+        return is_ready or self._begun > self._helpers.ahead
 
     def _see(self, message: RawMessage) -> _Seen:
         stamp_ns = stamp_or_zero(message)
@@ -103,20 +110,24 @@ class Decider:
             is_needed = self._choice.compares_with_last and self._output.is_last_kept(before)
         else:
             is_needed = not (refusal or self._chooser.refuse_by_spread(time_ns))
-        read = self._read(message) if is_needed else ()
-        return _Seen(time_ns, record, before, *read)
+        seen = _Seen(time_ns, record, before)
+        return self._read(seen, message) if is_needed else seen
 
-    def _read(self, message: RawMessage) -> tuple[Frame | Unreadable, Future[FrameFigures] | None]:
+    def _read(self, seen: _Seen, message: RawMessage) -> _Seen:
+        """Read a frame, and begin what will be asked of its pixels."""
         try:
             frame = Frame(message)
         except (BagDamageError, ImageDecodeError) as error:
-            return error, None
-        figures = self._helpers.begin(frame.measure) if self._choice.looks_at_pixels else None
-        return frame, figures
+            return seen._replace(frame=error)
+        if self._choice.looks_at_pixels:
+            return seen._replace(frame=frame, figures=self._helpers.begin(frame.measure))
+        making = self._output.making(frame)
+        made = None if making is None else self._helpers.begin(making)
+        return seen._replace(frame=frame, made=made)
 
     def _decide(self) -> None:
         seen = self._waiting.popleft()
-        self._measured -= seen.figures is not None
+        self._begun -= seen.ahead is not None
         if seen.before is not None:
             result = self._pass(seen, seen.before)
         else:
@@ -146,7 +157,8 @@ class Decider:
                 record = self._judged(record, figures)
             if record.reason:
                 return self._refuse(record, record.reason)
-            self._output.keep(frame, record)
+            made = None if seen.made is None else self._helpers.wait(seen.made)
+            self._output.keep(frame, record, made)
         except (BagDamageError, ImageDecodeError) as error:
             self._note_damage(record, str(error))
             return DAMAGED

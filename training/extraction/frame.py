@@ -28,6 +28,7 @@ class Frame:
     Attributes:
         frame_id: frame of the header.
         encoding: encoding of a raw image, format of a compressed one.
+        is_file: whether the message holds a JPEG or PNG file.
 
     Raises:
         BagDamageError: the message cannot be read.
@@ -37,17 +38,17 @@ class Frame:
     def __init__(self, message: RawMessage) -> None:
         self._image = read_image_message(message)
         self.frame_id = str(self._image.header.frame_id)
-        self._compressed = hasattr(self._image, 'format')
-        self.encoding = str(self._image.format if self._compressed else self._image.encoding)
+        self.is_file = hasattr(self._image, 'format')
+        self.encoding = str(self._image.format if self.is_file else self._image.encoding)
         self._header: ImageHeader | None = None
         self._rgb: Uint8Array | None = None
-        if self._compressed:
+        if self.is_file:
             check_format(self.encoding)
 
     @property
     def file(self) -> memoryview:
         """The bytes of the JPEG or PNG file, where they are; empty for a raw image."""
-        return memoryview(self._image.data if self._compressed else b'')
+        return memoryview(self._image.data if self.is_file else b'')
 
     @property
     def header(self) -> ImageHeader:
@@ -59,27 +60,27 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) [px]."""
-        if self._compressed:
+        if self.is_file:
             return self.header.width, self.header.height
         return int(self._image.width), int(self._image.height)
 
     @property
     def copyable(self) -> bool:
         """Whether the bytes are a file that every reader of pictures understands."""
-        return self._compressed and self.header.bits == 8 and self.header.channels in (1, 3)
+        return self.is_file and self.header.bits == 8 and self.header.channels in (1, 3)
 
     @property
     def rgb(self) -> Uint8Array:
         """uint8 (H, W, 3) RGB."""
         if self._rgb is None:  # cached_property has one lock for all frames before Python 3.12
             image = self._image
-            self._rgb = decode_bytes(self.file) if self._compressed else decode_image(image)
+            self._rgb = decode_bytes(self.file) if self.is_file else decode_image(image)
         return self._rgb
 
     @property
     def bgr(self) -> Uint8Array:
         """uint8 (H, W, 3) BGR, as OpenCV encodes it; what is BGR already is not copied."""
-        if not self._compressed and self.encoding.strip().lower() in _STORED_BGR:
+        if not self.is_file and self.encoding.strip().lower() in _STORED_BGR:
             # Named rgb8, its channels come out in the order in which they are stored.
             return decode_image(SimpleNamespace(**{**vars(self._image), 'encoding': 'rgb8'}))
         return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2BGR), np.uint8)
@@ -89,7 +90,7 @@ class Frame:
         return measure_grey(self._half_jpeg() if self._is_jpeg() else half_grey(self.rgb))
 
     def _is_jpeg(self) -> bool:
-        return self._compressed and self.header.codec == 'jpeg'
+        return self.is_file and self.header.codec == 'jpeg'
 
     def _half_jpeg(self) -> Uint8Array:
         half = decode_half_grey(self.file, self.header)

@@ -20,11 +20,11 @@ class Helpers:
         threads: how many; with 0 all work is done at once by the thread that asks.
 
     Attributes:
-        ahead: so many pieces of work keep all threads busy.
+        ahead: so many pieces of work keep all threads busy; 0 without any.
     """
 
     def __init__(self, threads: int) -> None:
-        self.ahead = 2 * threads
+        self.ahead = threads + 1 if threads else 0
         self._pool = ThreadPoolExecutor(threads) if threads else None
         self._given: deque[tuple[Future[None], Callable[[], None]]] = deque()
 

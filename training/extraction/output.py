@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +19,9 @@ from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
 from training.extraction.helpers import Helpers
 from training.extraction.manifest import DAMAGED, FrameKey, FrameRecord, Manifest
-from training.extraction.pictures import Picture, PictureMaker
+from training.extraction.pictures import Made, Picture, PictureMaker
 from training.extraction.settings import PictureSettings
-from training.extraction.staging import Made, Stager, Staging
+from training.extraction.staging import Stager, Staging
 from training.whole_files import naming, write_bytes
 
 _AHEAD_BYTES = 10 << 20
@@ -45,8 +47,15 @@ class Output(Protocol):
         """Whether this is the newest frame that earlier runs kept."""
         ...
 
-    def keep(self, frame: Frame, record: FrameRecord) -> None:
-        """Take a frame; errors as of `PictureMaker.prepare`."""
+    def making(self, frame: Frame) -> Callable[[], Made] | None:
+        """What can be done in another thread before a frame is kept; None if nothing pays."""
+        ...
+
+    def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:
+        """Take a frame and what `making` gave, if it was done.
+
+        Errors are those of `PictureMaker.prepare`, also of `making`.
+        """
         ...
 
     def refuse(self, record: FrameRecord) -> None:
@@ -103,9 +112,13 @@ class FolderOutput:
         """Whether this is the newest frame that earlier runs kept."""
         return record is self._manifest.last_kept
 
-    def keep(self, frame: Frame, record: FrameRecord) -> None:
+    def making(self, frame: Frame) -> Callable[[], Made] | None:
+        """What can be done in another thread before a frame is kept; None if nothing pays."""
+        return partial(self._maker.prepare, frame) if self._maker.can_work_ahead(frame) else None
+
+    def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:
         """Write a frame; before the first one of a size, what goes with all of them."""
-        made = self._maker.prepare(frame)
+        made = self._maker.prepare(frame) if made is None else made
         if frame.size not in self._sizes:
             self._write_mask(frame.size)
             self._write_calibration(frame.size)
@@ -205,7 +218,10 @@ class NoOutput:
         """Nothing was kept."""
         return False
 
-    def keep(self, frame: Frame, record: FrameRecord) -> None:
+    def making(self, frame: Frame) -> Callable[[], Made] | None:
+        """Nothing."""
+
+    def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:
         """Nothing."""
 
     def refuse(self, record: FrameRecord) -> None:

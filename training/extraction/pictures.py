@@ -30,6 +30,10 @@ class Picture(NamedTuple):
     width: int
 
 
+Made = Picture | Uint8Array
+"""A picture, or uint8 (H, W, 3) BGR that is still to be encoded."""
+
+
 class PictureMaker:
     """Makes image files of frames.
 
@@ -60,11 +64,13 @@ class PictureMaker:
             self._geometries[size] = Geometry(self._settings, size, self._info)
         return self._geometries[size]
 
-    def prepare(self, frame: Frame) -> Picture | Uint8Array:
-        """Copy the file of a frame, or do all that is to be done to its pixels.
+    def can_work_ahead(self, frame: Frame) -> bool:
+        """Whether it pays to prepare a frame in another thread, and is safe: hooks may not be."""
+        is_copied = self._settings.copies and frame.is_file
+        return not is_copied and self._anonymise is None
 
-        Returns:
-            A picture, or uint8 (H, W, 3) BGR that is still to be encoded.
+    def prepare(self, frame: Frame) -> Made:
+        """Copy the file of a frame, or do all that is to be done to its pixels.
 
         Raises:
             ImageDecodeError: the frame cannot be decoded, or is too large for a JPEG file.

@@ -11,12 +11,10 @@ from typing import NamedTuple
 from hrda_core.image_codec import ImageDecodeError
 from training.extraction.frame_writer import StagedFrame
 from training.extraction.helpers import Helpers
-from training.extraction.pictures import Picture, Uint8Array
+from training.extraction.pictures import Made
 
 _GROUP_BYTES = 1 << 20
 """Frames of this size go to a thread together: handing one over costs as much as its hash."""
-Made = Picture | Uint8Array
-"""A picture, or uint8 (H, W, 3) BGR that is still to be encoded."""
 Staged = StagedFrame | ImageDecodeError
 """A frame, or why it cannot be encoded."""
 
