@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from extracting import SECOND_NS, manifest, tree
@@ -87,7 +88,11 @@ def test_a_frame_that_cannot_be_encoded_is_damaged_and_no_other(
     assert [line['reason'] for line in manifest(tmp_path / 'out')][2:5] == ['', 'damaged', '']
 
 
-def test_frames_among_many_that_are_refused_get_their_lines_soon(raw_bag, tmp_path, monkeypatch):
+def test_frames_among_many_that_are_refused_get_their_lines_soon(tmp_path, monkeypatch):
+    jpeg = cv2.imencode('.jpg', np.zeros((16, 24, 3), np.uint8))[1].tobytes()
+    with ImageBagWriter(tmp_path / 'drive') as bag:
+        for number in range(FRAMES):
+            bag.write_compressed(TOPIC, number * SECOND_NS, jpeg)
     monkeypatch.setattr('training.extraction.output._AHEAD_RECORDS', 3)
     monkeypatch.setattr('training.extraction.manifest._FLUSH_EVERY_S', 0.0)
     seen = []
@@ -95,7 +100,7 @@ def test_frames_among_many_that_are_refused_get_their_lines_soon(raw_bag, tmp_pa
     def look(_count):
         seen.append(len(manifest(tmp_path / 'out')))
 
-    extracted(raw_bag, tmp_path / 'out', 2, look, every_ns=3 * SECOND_NS)
+    extracted(tmp_path / 'drive', tmp_path / 'out', 2, look, every_ns=3 * SECOND_NS)
     assert all(dealt_with - lines <= 4 for dealt_with, lines in enumerate(seen, 1))
 
 
