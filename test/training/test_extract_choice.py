@@ -118,19 +118,23 @@ def test_max_frames_takes_the_first_good_one_of_each_part(tmp_path):
                                          *['max-frames'] * 3]  # fmt: skip
 
 
-OPTIONS = ['--every', '0.1s', '--min-motion', '3', '--clean', '--max-frames', '12']
+OPTIONS = [
+    ['--every', '0.1s', '--min-motion', '3', '--clean', '--max-frames', '12'],
+    ['--min-brightness', '0.5', '--max-frames', '20'],
+]
 
 
+@pytest.mark.parametrize('options', OPTIONS)
 @pytest.mark.parametrize('share', [0.0, 0.2, 0.5, 0.9])
-def test_resuming_chooses_the_same_frames(tmp_path, share):
+def test_resuming_chooses_the_same_frames(tmp_path, share, options):
     pictures = [scene(number // 3) for number in range(40)]
     bag = write(tmp_path / 'drive', pictures, 30)
-    extract(bag, '-o', tmp_path / 'whole', *OPTIONS)
-    extract(bag, '-o', tmp_path / 'cut', *OPTIONS)
+    extract(bag, '-o', tmp_path / 'whole', *options)
+    extract(bag, '-o', tmp_path / 'cut', *options)
     file = tmp_path / 'cut' / FOLDER / 'manifest.jsonl'
     data = file.read_bytes()
     file.write_bytes(data[: int(share * len(data))])
-    assert extract(bag, '-o', tmp_path / 'cut', *OPTIONS) == 0
+    assert extract(bag, '-o', tmp_path / 'cut', *options) == 0
     assert file.read_bytes() == (tmp_path / 'whole' / FOLDER / 'manifest.jsonl').read_bytes()
     names = [sorted(p.name for p in (tmp_path / d / FOLDER).iterdir()) for d in ('cut', 'whole')]
     assert names[0] == names[1]

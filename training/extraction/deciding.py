@@ -107,7 +107,7 @@ class Decider:
         )
         before = self._output.known(record.key)
         if before is not None:
-            is_needed = self._choice.compares_with_last and self._output.is_last_kept(before)
+            is_needed = self._choice.looks_at_pixels and self._output.is_last_kept(before)
         else:
             is_needed = not (refusal or self._chooser.refuse_by_spread(time_ns))
         seen = _Seen(time_ns, record, before)

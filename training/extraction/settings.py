@@ -63,14 +63,9 @@ class ChoiceSettings:
         return self.min_brightness > 0 or self.max_white < 1 or self.min_sharpness > 0
 
     @cached_property
-    def compares_with_last(self) -> bool:
-        """Whether a frame is compared with the last one that was kept."""
-        return self.min_motion > 0 or self.min_change > 0
-
-    @cached_property
     def looks_at_pixels(self) -> bool:
         """Whether frames have to be decoded to choose among them."""
-        return self.compares_with_median or self.compares_with_last
+        return self.compares_with_median or self.min_motion > 0 or self.min_change > 0
 
 
 @dataclass(frozen=True)
