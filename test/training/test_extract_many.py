@@ -159,6 +159,24 @@ def test_signals_stop_in_good_order(camera_bag, tmp_path, processes, number):
     assert not list(out.rglob('.*.part'))
 
 
+@pytest.mark.parametrize('wait_s', [0.0, 0.2, 0.5])
+def test_ctrl_c_while_processes_start_is_told_in_one_line(camera_bag, tmp_path, wait_s):
+    for name in ('season/a', 'season/b'):
+        camera_bag(name, count=400, size=(240, 320))
+    command = [sys.executable, '-m', 'training.cli', 'extract', str(tmp_path / 'season')]
+    command += ['-o', str(tmp_path / 'out'), '--processes', '2', '--anonymise', 'numpy:negative']
+    pipes = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True}
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+    while not process.stderr.readline().startswith('frames: 0 of'):
+        assert process.poll() is None
+    time.sleep(wait_s)
+    os.killpg(process.pid, signal.SIGINT)
+    told, complaints = process.communicate()
+    assert told == 'SIGINT: stopped; the same command goes on from here\n'
+    assert 'Traceback' not in complaints
+    assert process.returncode == 130
+
+
 @settings(max_examples=40, deadline=None)
 @given(count=st.integers(1, 30), more=st.integers(0, 10), seed=st.integers(0, 99))
 def test_parts_of_drives(tmp_path_factory, count, more, seed):

@@ -151,6 +151,26 @@ def test_unknown_and_empty_lenses_are_refused():
             Geometry(PictureSettings(undistort=True), SIZE, info)
 
 
+@pytest.mark.parametrize(
+    ('model', 'changes', 'words'),
+    [
+        (
+            'plumb_bob',
+            {'d': [0.1, 0.2]},
+            'has 2 distortion coefficients; expected 4, 5, 8, 12, 14',
+        ),
+        ('equidistant', {'d': [0.1, 0.2]}, 'has 2 distortion coefficients; expected 4 for'),
+        ('plumb_bob', {'d': [float('nan')] * 5}, 'no numbers'),
+        ('plumb_bob', {'k': [[float('inf'), 0, 32], [0, 60, 24], [0, 0, 1]]}, 'no numbers'),
+    ],
+)
+def test_lenses_that_cannot_be_are_refused(model, changes, words):
+    fields = {'width': 64, 'height': 48, 'd': [], 'r': np.eye(3), 'p': np.eye(3, 4), 'k': K}
+    info = SimpleNamespace(**{**fields, **changes}, distortion_model=model)
+    with pytest.raises(ValueError, match=words):
+        Geometry(PictureSettings(undistort=True), SIZE, info)
+
+
 def test_the_mask_reaches_training_without_another_step(bag, mask, tmp_path):
     out = tmp_path / 'out'
     assert extract(bag, '-o', out, '--mask', mask) == 0

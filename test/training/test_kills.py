@@ -20,7 +20,7 @@ from hrda_core.checkpoints import load_model, read_tensors, save_model, write_sa
 from training.cli import main
 from training.run.folder import RunFolder
 from training.run.state_file import read_state, write_state
-from training.run.stop_signals import ECHO_S, StopSignals
+from training.run.stop_signals import ECHO_S, StopSignals, withheld
 
 CHANGES = {
     'loop__checkpoint_every': 1,
@@ -161,3 +161,11 @@ def test_only_a_second_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_withheld_signals_come_when_the_block_ends() -> None:
+    with StopSignals() as stop:
+        with withheld([signal.SIGTERM]):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.received is None
+        assert stop.received == 'SIGTERM'

@@ -9,15 +9,15 @@ from __future__ import annotations
 import multiprocessing
 import re
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+
+from training.run.stop_signals import withheld
 
 T = TypeVar('T')
 
@@ -93,7 +93,7 @@ class Contender:
         self._connection, theirs = context.Pipe()
         arguments = (theirs, work, device, threads)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with _deaf_to_ctrl_c():
+        with withheld([signal.SIGINT]):  # Ctrl-C is for the one that asks, and ends the others
             self._process.start()
         theirs.close()
 
@@ -127,19 +127,6 @@ class Contender:
                 f'{self._remedy}'
             )
         return answer
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Have processes that are started here leave Ctrl-C to this one, which ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _serve(connection: Connection, work: Work, device: torch.device, threads: int) -> None:

@@ -17,6 +17,8 @@ Uint8Array = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 _LENSES = ('plumb_bob', 'rational_polynomial', '')
 _FISHEYES = ('equidistant', 'fisheye')
+_LENS_COEFFICIENTS, _FISHEYE_COEFFICIENTS = (4, 5, 8, 12, 14), 4
+"""Numbers of distortion coefficients that OpenCV knows; of a fisheye more are left out."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_lens(info: Any, size: Size) -> Lens:
         size: (width, height) of the frames [px]; a calibration of another size is scaled.
 
     Raises:
-        ValueError: the camera is not calibrated, or its model is not known.
+        ValueError: the camera is not calibrated, or its calibration cannot be used.
     """
     model = str(info.distortion_model)
     k = np.array(info.k, np.float64).reshape(3, 3)
@@ -70,16 +72,37 @@ def read_lens(info: Any, size: Size) -> Lens:
         )
     p = np.array(info.p, np.float64).reshape(3, 4)[:, :3]
     r = np.array(info.r, np.float64).reshape(3, 3)
+    d = np.array(info.d, np.float64).reshape(-1)
+    if not all(np.isfinite(values).all() for values in (k, d, r, p)):
+        raise ValueError(
+            '--undistort: the CameraInfo of the recording holds values that are no numbers; '
+            'leave --undistort out, or calibrate the camera again'
+        )
     scale = np.diag([size[0] / info.width, size[1] / info.height, 1.0])
     fisheye = model in _FISHEYES
-    d = np.array(info.d, np.float64).reshape(-1)
     return Lens(
         k=scale @ k,
-        d=np.resize(d, 4) if fisheye and d.size else d if d.size else np.zeros(4),
+        d=_coefficients(d, fisheye),
         r=r if r.any() else np.eye(3),
         straight=scale @ (p if p[0, 0] > 0 else k),
         fisheye=fisheye,
     )
+
+
+def _coefficients(d: npt.NDArray[np.float64], fisheye: bool) -> npt.NDArray[np.float64]:
+    """Distortion coefficients as OpenCV takes them; none are zeros."""
+    if not d.size:
+        return np.zeros(_FISHEYE_COEFFICIENTS)
+    if fisheye and d.size >= _FISHEYE_COEFFICIENTS:
+        return d[:_FISHEYE_COEFFICIENTS]
+    if fisheye or d.size not in _LENS_COEFFICIENTS:
+        expected = _FISHEYE_COEFFICIENTS if fisheye else ', '.join(map(str, _LENS_COEFFICIENTS))
+        raise ValueError(
+            f'--undistort: the CameraInfo of the recording has {d.size} distortion coefficients; '
+            f'expected {expected} for its model; leave --undistort out, or calibrate the camera '
+            'again'
+        )
+    return d
 
 
 class Geometry:

@@ -190,7 +190,12 @@ class FolderOutput:
         valid = self._maker.geometry(size).valid(given)
         path = self._folder / MASK_FILE
         if not valid.any():
-            raise ValueError(f'--mask {mask} leaves nothing of the frames; white is what to use')
+            raise ValueError(
+                '--undistort leaves nothing of the frames: the CameraInfo of the recording is '
+                'wrong; leave --undistort out, or calibrate the camera again'
+                if mask is None
+                else f'--mask {mask} leaves nothing of the frames; white is what to use'
+            )
         if not path.exists() and not valid.all():
             _, data = cv2.imencode('.png', valid * np.uint8(255))
             write_bytes(path, data.tobytes())

@@ -21,7 +21,7 @@ from training.extraction.drive_topic import DriveTopic, Outcome
 from training.extraction.settings import ExtractionSettings
 from training.memory.freed import keep_freed_memory
 from training.progress import Display
-from training.run.stop_signals import STOP_SIGNALS, StopSignals
+from training.run.stop_signals import STOP_SIGNALS, StopSignals, withheld
 
 _REPORT_EVERY_S = 0.2
 _SAY_EVERY_S = 10.0
@@ -123,7 +123,8 @@ def _in_processes(
     context = multiprocessing.get_context('spawn')
     stop, seen = context.Event(), context.SimpleQueue()
     pool = ProcessPoolExecutor(processes, context, _enter, (stop, seen, os.getpid()))
-    futures = [pool.submit(_work, part, settings, helpers) for part in parts]
+    with withheld(STOP_SIGNALS):
+        futures = [pool.submit(_work, part, settings, helpers) for part in parts]
     try:
         _follow(futures, seen, progress)
         return [future.result() for future in futures]
@@ -179,6 +180,7 @@ def _enter(stop: Event, seen: SimpleQueue[int], parent: int) -> None:
     """Prepare a process: signals to all are for the first one, which asks the others to stop."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     keep_freed_memory()
     cv2.setNumThreads(1)
     # Killed with the first process, so that nothing goes on writing behind its back (Linux).

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -14,6 +16,20 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 ECHO_S = 1.0
 """A SIGINT that soon after another signal is no second wish [s]."""
+
+
+@contextmanager
+def withheld(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Keep signals waiting in this thread until the block ends.
+
+    Processes that are started in the block never get them, unless they unblock them: what they
+    would say of a Ctrl-C while they are still importing is of no use to anybody.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class StopSignals:
