@@ -145,6 +145,15 @@ def test_an_output_inside_the_recording_is_refused(camera_bag, tmp_path, capsys)
     assert sorted(path.name for path in bag.iterdir()) == ['drive.mcap', 'metadata.yaml']
 
 
+def test_folders_that_would_get_into_the_recording_by_its_name_are_refused(
+    camera_bag, tmp_path, capsys
+):
+    bag = camera_bag(count=1)
+    assert extract(bag, '-o', tmp_path) == 1
+    assert f'would lie in the recording {bag}' in capsys.readouterr().err
+    assert sorted(path.name for path in bag.iterdir()) == ['drive.mcap', 'metadata.yaml']
+
+
 def test_images_may_stand_beside_a_file_without_metadata(camera_bag, tmp_path):
     (camera_bag(count=1) / 'drive.mcap').rename(tmp_path / 'drive.mcap')
     assert extract(tmp_path / 'drive.mcap', '-o', tmp_path) == 0

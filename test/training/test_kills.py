@@ -7,6 +7,8 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -163,9 +165,10 @@ def test_only_a_second_ctrl_c_interrupts_at_once(monkeypatch: pytest.MonkeyPatch
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_withheld_signals_come_when_the_block_ends() -> None:
-    with StopSignals() as stop:
-        with withheld([signal.SIGTERM]):
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.received is None
-        assert stop.received == 'SIGTERM'
+def test_processes_that_start_while_signals_are_withheld_do_not_get_them() -> None:
+    asks = 'import signal; print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []))'
+    command = [sys.executable, '-c', asks]
+    with withheld([signal.SIGTERM]):
+        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    outside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (inside, outside) == ('True\n', 'False\n')

@@ -87,7 +87,10 @@ def run(args: Any) -> int:
         chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
         parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
         for part in parts if not args.dry_run else ():
-            check_writable(part.folder(settings.root), folder=True)
+            folder = part.folder(settings.root)
+            for bag in bags:
+                bag.check_outside(folder)
+            check_writable(folder, folder=True)
         try:
             outcomes = _extracted(parts, settings, args.processes, display)
         except Stopped as signal:

@@ -20,10 +20,10 @@ ECHO_S = 1.0
 
 @contextmanager
 def withheld(signals: Collection[signal.Signals]) -> Iterator[None]:
-    """Keep signals waiting in this thread until the block ends.
+    """Start processes in the block that never get some signals, unless they unblock them.
 
-    Processes that are started in the block never get them, unless they unblock them: what they
-    would say of a Ctrl-C while they are still importing is of no use to anybody.
+    What they would say of a Ctrl-C while they are still importing is of no use to anybody. This
+    process loses none: it gets them when the block ends, or at once by another thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
