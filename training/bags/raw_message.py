@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
@@ -95,19 +95,26 @@ def slice_bytes(data: bytes, start: int, size: int) -> bytes:
     return data[start : start + size]
 
 
-def unpack_zstd_file(source: IO[bytes], target: IO[bytes]) -> str | None:
-    """Unpack a zstd file as far as it can be read.
+def unpacked_blocks(source: IO[bytes]) -> Iterator[bytes]:
+    """The content of a zstd file, block by block, as far as it can be read.
 
-    Returns:
-        Why not all of it could be read; None when it could.
+    Raises:
+        BagDamageError: what follows the last block cannot be read.
     """
     unpacker = zstd.ZstdDecompressor()
     try:
         while block := source.read(1 << 20):
-            target.write(unpacker.decompress(block))
+            while block:
+                if unpacker.eof:  # a file may be several frames one after the other
+                    unpacker = zstd.ZstdDecompressor()
+                yield unpacker.decompress(block)
+                block = unpacker.unused_data
     except zstd.ZstdError as error:
-        return f'the compressed data is damaged ({error})'
-    return None if unpacker.eof else 'the compressed data is cut off'
+        raise BagDamageError(f'the compressed data is damaged ({error})') from error
+    except OSError as error:
+        raise BagDamageError(f'it cannot be read on ({error.strerror})') from error
+    if not unpacker.eof:
+        raise BagDamageError('the compressed data is cut off')
 
 
 def _damaged(message: RawMessage, reason: object) -> BagDamageError:

@@ -8,7 +8,6 @@ without message definitions (Humble and older) read like all others.
 from __future__ import annotations
 
 import glob
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,9 +21,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from training.bags.mcap_file import McapFile
 from training.bags.mcap_records import Channel
-from training.bags.raw_message import BagDamageError, RawMessage, Topic, unpack_zstd_file
+from training.bags.raw_message import BagDamageError, RawMessage, Topic
 from training.bags.ros1_file import Ros1File
 from training.bags.sqlite_file import SqliteFile
+from training.bags.unpacked_file import UnpackedFile
 
 __all__ = ['Bag', 'BagDamageError', 'RawMessage', 'Topic', 'decode_message', 'find_bags']
 
@@ -96,7 +96,7 @@ class Bag:
         self.expected: dict[str, int] = {}
         self._promised: list[Topic] = []
         self._topics: list[Topic] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._unpacked: UnpackedFile | None = None
         self._channels: dict[tuple[str, str], Channel] = {}
         if self.path.is_dir():
             self._read_metadata()
@@ -162,39 +162,37 @@ class Bag:
 
     def drop_unpacked(self) -> None:
         """Delete the unpacked copy of a compressed file, which is made again when needed."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._unpacked is not None:
+            self._unpacked.delete()
+            self._unpacked = None
 
     @contextmanager
     def _open(self, file: Path) -> Iterator[Storage | None]:
         """One storage file, unpacked where needed; None when nothing of it can be read."""
+        plain: UnpackedFile | None = None
         try:
-            storage = _STORAGES[_kind(file)](self._unpacked(file))
+            if file.suffix == _PACKED_SUFFIX:
+                plain = self._unpack(file)
+            storage = _STORAGES[_kind(file)](file if plain is None else plain.path)
         except (BagDamageError, OSError) as error:
-            self._tell([str(error)])
+            self._tell([str(error) if plain is None else plain.sentence(error)])
             yield None
             return
         try:
             yield storage
         finally:
-            self._tell(storage.damage)
+            if plain is None or not plain.problem:  # which tells of all that follows from it
+                self._tell(storage.damage)
             storage.close()
 
-    def _unpacked(self, file: Path) -> Path:
-        """The file itself, or unpacked; one unpacked file is kept, as it is mostly asked again."""
-        if file.suffix != _PACKED_SUFFIX:
-            return file
-        if self._folder is not None and (Path(self._folder.name) / file.stem).exists():
-            return Path(self._folder.name) / file.stem
-        self.drop_unpacked()
-        self._folder = tempfile.TemporaryDirectory(prefix='hrda_bag_')
-        plain = Path(self._folder.name) / file.stem
-        with file.open('rb') as source, plain.open('wb') as target:
-            reason = unpack_zstd_file(source, target)
-        if reason:
-            self._tell([f'{file.name} is damaged: {reason}; what followed is lost'])
-        return plain
+    def _unpack(self, file: Path) -> UnpackedFile:
+        """A packed file, unpacked; one of them is kept, as it is mostly asked again."""
+        if self._unpacked is None or self._unpacked.packed != file:
+            self.drop_unpacked()
+            self._unpacked = UnpackedFile(file)
+        if problem := self._unpacked.problem:
+            self._tell([f'{file.name} is damaged: {problem}; what followed is lost'])
+        return self._unpacked
 
     def _tell(self, sentences: list[str]) -> None:
         self.damage += [text for text in sentences if text not in self.damage]
