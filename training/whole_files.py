@@ -19,6 +19,17 @@ MAKE_ROOM = 'make room there, or name another place, and give the command again'
 ENCODINGS = {'.png': 'PNG', '.jpg': 'JPEG'}
 
 
+def named_path(text: str, option: str) -> Path:
+    """The path that an option names, with ~ for the user's own folder.
+
+    Raises:
+        ValueError: it names none.
+    """
+    if not text.strip():
+        raise ValueError(f'{option} is empty; name a file or folder')
+    return Path(text).expanduser()
+
+
 def check_writable(path: str | Path | None, *, folder: bool = False) -> None:
     """Refuse a file or folder that cannot be written, before the work whose result it is to hold.
 

@@ -267,6 +267,7 @@ def test_a_truncated_db3_gives_what_it_holds_and_names_the_remedy(camera_bag, jp
 )
 @given(position=st.floats(0, 1), noise=st.binary(min_size=1, max_size=40))
 @example(position=0.361328125, noise=b'\x80')  # in the name of a topic
+@example(position=0.9727397312144181, noise=b'\x01')  # in the length of a record of the index
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_no_damage_crashes_the_reader(camera_bag, tmp_path, storage, position, noise):
     folder = tmp_path / 'drive'

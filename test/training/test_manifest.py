@@ -37,5 +37,5 @@ def test_a_line_has_every_field_that_is_known_in_order(tmp_path: Path) -> None:
     with open_manifest(tmp_path, {}) as manifest:
         manifest.append(FrameRecord('/bag', 'drive', '/camera', 7, 5, reason='every'))
     line = json.loads((tmp_path / FILE_NAME).read_text())
-    unknown = ['brightness', 'white', 'sharpness', 'motion', 'change']
+    unknown = ['brightness', 'white', 'sharpness', 'motion', 'change', 'again']
     assert list(line) == [name for name in FrameRecord._fields if name not in unknown]

@@ -129,6 +129,23 @@ def test_a_bag_that_was_never_closed_is_read(ros1_bag, jpeg):
     assert 'not closed' in bag.damage[0]
 
 
+@pytest.mark.parametrize('name', [b'compression=', b'op=\x05'])
+def test_a_damaged_chunk_header_loses_that_chunk_alone(ros1_bag, jpeg, name):
+    file = ros1_bag(count=300, size=BIG)
+    data = file.read_bytes()
+    heads = data.split(name)
+    assert len(heads) > 4
+    file.write_bytes(heads[0] + name + heads[1] + b'?' * len(name) + name.join(heads[2:]))
+    bag = Bag(file)
+    found = frames(bag)
+    whole = [jpeg(number, *BIG) for number in range(300)]
+    lost = next(number for number in range(300) if found[number] != whole[number])
+    assert found == whole[:lost] + whole[lost + 300 - len(found) :]
+    assert 200 < len(found) < 300
+    assert 'up to the chunk at byte' in bag.damage[0]
+    assert len(bag.damage) == 1
+
+
 def test_each_file_of_a_folder_is_a_recording(ros1_bag, tmp_path):
     ros1_bag('season/b.bag', 1)
     ros1_bag('season/a.bag', 1)

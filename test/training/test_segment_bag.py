@@ -198,7 +198,7 @@ def test_two_cameras(
             bag.write_rgb(name, SECOND_NS + number, decode_bytes(jpeg(number)))
     out = tmp_path / 'out.mcap'
     assert segment(tmp_path / 'drive', '-o', out) == 1
-    assert 'choose one with --topic' in capsys.readouterr().err
+    assert 'choose with --topic' in capsys.readouterr().err
     both = ['--topic', '/left', '--topic', '/right', '--copy', 'none']
     assert segment(tmp_path / 'drive', '-o', out, *both) == 0
     expected = {

@@ -42,7 +42,7 @@ from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals
 from training.video import check_video_name
-from training.whole_files import check_writable
+from training.whole_files import check_writable, named_path
 
 _MOST_SENTENCES = 10
 
@@ -115,7 +115,7 @@ def run(args: Any) -> int:
     )
     settings, part = inference_settings(args), parse_part(args.shard)
     check_repeatable(settings)
-    bags, root = find_bags([Path(path) for path in args.bags]), Path(args.output)
+    bags, root = find_bags([Path(path) for path in args.bags]), named_path(args.output, '--output')
     outputs = plan_outputs(bags, result_names(root, bags), root, part)
     film = Path(args.video) if args.video else None
     tally = Tally()
@@ -130,6 +130,12 @@ def run(args: Any) -> int:
         display.say(f'{args.checkpoint} on {segmenter.description}')
         notes = describe(Path(args.checkpoint), settings, making, segmenter.classes)
         jobs = [plan_job(output, cameras, making, notes, display) for output in outputs]
+        tally.damage += [
+            text
+            for job, output in zip(jobs, outputs, strict=True)
+            if job is None
+            for text in output.bag.damage
+        ]
         todo = [(job, output) for job, output in zip(jobs, outputs, strict=True) if job]
         # What stands in the way is better known before the first than before the last.
         done = [_is_done(job, film) for job, _ in todo]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 from hrda_core.image_codec import ENCODINGS, REPUBLISH, ImageDecodeError, check_format
 from hrda_core.image_headers import inspect_image
@@ -36,12 +38,13 @@ class ImageTopic:
 
     Args:
         name: name of the topic.
-        msgtype: ROS type; the compressed one wins where bags differ.
-        count: messages over all bags.
+        msgtype: ROS type.
+        count: messages over all bags whose images can be decoded, or over all if none.
         encoding: encoding or format of its first message; empty when that cannot be read.
-        problem: why its images cannot be decoded; empty when they can.
+        problem: why its images cannot be decoded; empty when they can be, in some bag.
         size: 'WIDTHxHEIGHT' of its first image [px]; empty when that cannot be read.
         rate_hz: of its first messages, by record time [Hz]; 0 when there is only one.
+        unusable: paths of the bags whose images on it cannot be decoded, and why.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ImageTopic:
     problem: str
     size: str
     rate_hz: float
+    unusable: Mapping[Path, str] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         kind = 'compressed' if self.msgtype == COMPRESSED_IMAGE else 'raw'
@@ -60,21 +64,44 @@ class ImageTopic:
         return f'{self.name} ({", ".join(word for word in words if word)})'
 
 
-def list_image_topics(bags: Sequence[Bag]) -> list[ImageTopic]:
+class _Look(NamedTuple):
+    """What the first messages of a topic of a bag show, as in `ImageTopic`."""
+
+    topic: Topic
+    encoding: str = ''
+    problem: str = ''
+    size: str = ''
+    rate_hz: float = 0.0
+
+
+def list_image_topics(bags: Iterable[Bag]) -> list[ImageTopic]:
     """The image topics with messages over all bags, sorted by name."""
-    counts: dict[str, int] = {}
-    looks: dict[str, tuple[str, str, str, str, float]] = {}
+    looks: dict[str, dict[Path, _Look]] = {}
     for bag in bags:
         for topic in bag.promised_topics():
-            if topic.msgtype not in (*IMAGE_TYPES, *_VIDEO_TYPES) or not topic.count:
-                continue
-            counts[topic.name] = counts.get(topic.name, 0) + topic.count
-            if topic.name not in looks:
-                looks[topic.name] = (topic.msgtype, *_first_look(bag, topic))
+            if topic.msgtype in (*IMAGE_TYPES, *_VIDEO_TYPES) and topic.count:
+                found = looks.setdefault(topic.name, {})
+                # To unpack every file for a glance is too much; what is wrong shows later, too.
+                is_seen = bag.is_packed and found
+                found[bag.path] = _Look(topic) if is_seen else _first_look(bag, topic)
         bag.drop_unpacked()
-    return [
-        ImageTopic(name, looks[name][0], counts[name], *looks[name][1:]) for name in sorted(counts)
-    ]
+    return [_summed(name, found) for name, found in sorted(looks.items())]
+
+
+def _summed(name: str, looks: Mapping[Path, _Look]) -> ImageTopic:
+    """What an image topic is over the bags that have it."""
+    usable = [look for look in looks.values() if not look.problem] or list(looks.values())
+    shown = next((look for look in usable if look.encoding), usable[0])
+    return ImageTopic(
+        name,
+        shown.topic.msgtype,
+        sum(look.topic.count for look in usable),
+        shown.encoding,
+        shown.problem,
+        shown.size,
+        shown.rate_hz,
+        {path: look.problem for path, look in looks.items() if look.problem},
+    )
 
 
 def choose_topics(
@@ -105,23 +132,30 @@ def topics_in(
 ) -> list[str]:
     """Names of the topics of a recording that show the chosen cameras.
 
-    Where it lacks a topic and has its twin, that is taken: a camera that was recorded raw one
-    day and compressed another is the same camera.
+    Where it lacks a topic, or has only video on it, and has its twin, that is taken: a camera
+    that was recorded raw one day and compressed another is the same camera.
 
     Args:
-        bag: the recording.
+        bag: the recording; video without a twin is damage of it.
         topics: what it holds.
         chosen: as `choose_topics` gives them.
         say: gets a sentence about each that it lacks.
     """
-    there = {topic.name for topic in topics if topic.msgtype in IMAGE_TYPES and topic.count}
-    names = []
-    for name in [camera.name for camera in chosen]:
+    there = {t.name: t for t in topics if t.msgtype in IMAGE_TYPES and t.count}
+    names: list[str] = []
+    for name, problem in [(camera.name, camera.unusable.get(bag.path, '')) for camera in chosen]:
+        if name in there and not problem:
+            names.append(name)
+            continue
         other = name.removesuffix(TWIN) if name.endswith(TWIN) else name + TWIN
-        names += [name] if name in there else [other] if other in there else []
-        if name not in there:
-            taking = f'; taking {other}' if other in there else ''
-            say(f'{bag.path} has no images on {name}{taking}')
+        has_twin = other in there and not _first_look(bag, there[other]).problem
+        taking = f'; taking {other}' if has_twin else ''
+        if has_twin:
+            names.append(other)
+        elif problem:
+            bag.tell([f'{bag.path}: {name}: {problem}'])
+            continue
+        say(f'{bag.path} has no {"usable " if problem else ""}images on {name}{taking}')
     return list(dict.fromkeys(names))
 
 
@@ -144,8 +178,8 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     cameras = [topic for topic in usable if topic.name + TWIN not in names]
     if len(cameras) > 1:
         raise ValueError(
-            f'there are {len(cameras)} cameras on the image topics {_join(topics)}; choose one '
-            'with --topic'
+            f'there are {len(cameras)} cameras on the image topics {_join(topics)}; choose with '
+            '--topic'
         )
     if len(topics) > 1:
         left = [topic.name for topic in topics if topic is not cameras[0]]
@@ -157,8 +191,7 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     return cameras[0]
 
 
-def _first_look(bag: Bag, topic: Topic) -> tuple[str, str, str, float]:
-    """Encoding, problem, size and rate of a topic, from its first messages."""
+def _first_look(bag: Bag, topic: Topic) -> _Look:
     times: list[int] = []
     look = ('', '', '')
     for message in islice(bag.messages([topic.name]), _FIRST_MESSAGES):
@@ -173,7 +206,7 @@ def _first_look(bag: Bag, topic: Topic) -> tuple[str, str, str, float]:
         times.append(message.record_ns)
     gaps = sorted(b - a for a, b in pairwise(times))
     gap_ns = gaps[len(gaps) // 2] if gaps else 0
-    return (*look, 1e9 / gap_ns if gap_ns > 0 else 0.0)
+    return _Look(topic, *look, 1e9 / gap_ns if gap_ns > 0 else 0.0)
 
 
 def _look_at(message: RawMessage) -> tuple[str, str, str]:

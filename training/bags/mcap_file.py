@@ -179,10 +179,7 @@ class McapFile(RecordFile):
                     raise self._cut_off(record.end)
             self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
-            following = min((at for at in self._chunk_channels if at > position), default=None)
-            until = '' if following is None else f', up to the chunk at byte {following}'
-            self._tell(f'{error}{until}')
-            return following
+            return self._tell_and_skip(error, position, self._chunk_channels)
         return None
 
     def _walk_chunk(self, chunk: Record, topics: frozenset[str] | None) -> Iterator[Found]:

@@ -8,7 +8,7 @@ without message definitions (Humble and older) read like all others.
 from __future__ import annotations
 
 import glob
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -115,9 +115,14 @@ class Bag:
         keys = [(topic.name, topic.msgtype) for topic in self.topics()]
         return [_defined(self._channels.get(key, Channel(*key))) for key in keys]
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether looking into it means to unpack files."""
+        return any(file.suffix == _PACKED_SUFFIX for file in self.files)
+
     def promised_topics(self) -> list[Topic]:
         """The topics as metadata.yaml lists them, if finding out would mean to unpack files."""
-        if self._promised and any(file.suffix == _PACKED_SUFFIX for file in self.files):
+        if self._promised and self.is_packed:
             return sorted(self._promised, key=lambda topic: topic.name)
         return self.topics()
 
@@ -175,14 +180,14 @@ class Bag:
                 plain = self._unpack(file)
             storage = _STORAGES[_kind(file)](file if plain is None else plain.path)
         except (BagDamageError, OSError) as error:
-            self._tell([str(error) if plain is None else plain.sentence(error)])
+            self.tell([str(error) if plain is None else plain.sentence(error)])
             yield None
             return
         try:
             yield storage
         finally:
             if plain is None or not plain.problem:  # which tells of all that follows from it
-                self._tell(storage.damage)
+                self.tell(storage.damage)
             storage.close()
 
     def _unpack(self, file: Path) -> UnpackedFile:
@@ -191,10 +196,11 @@ class Bag:
             self.drop_unpacked()
             self._unpacked = UnpackedFile(file)
         if problem := self._unpacked.problem:
-            self._tell([f'{file.name} is damaged: {problem}; what followed is lost'])
+            self.tell([f'{file.name} is damaged: {problem}; what followed is lost'])
         return self._unpacked
 
-    def _tell(self, sentences: list[str]) -> None:
+    def tell(self, sentences: Iterable[str]) -> None:
+        """Add sentences to `damage` that it lacks."""
         self.damage += [text for text in sentences if text not in self.damage]
 
     def _read_metadata(self) -> None:
@@ -210,14 +216,14 @@ class Bag:
                 self.expected[about['name']] = count
                 self._promised.append(Topic(about['name'], about['type'], count))
         except (yaml.YAMLError, KeyError, TypeError, ValueError, OSError) as error:
-            self._tell([f'{path} is damaged ({type(error).__name__}); its files are read anyway'])
+            self.tell([f'{path} is damaged ({type(error).__name__}); its files are read anyway'])
             return
         order = {name: number for number, name in enumerate(names)}
         present = {file.name for file in self.files}
         self.files.sort(key=lambda file: (order.get(file.name, len(order)), file.name))
         missing = [name for name in names if name not in present]
         if missing:
-            self._tell([f'{self.path} lacks {", ".join(missing)}, named in its {_METADATA}'])
+            self.tell([f'{self.path} lacks {", ".join(missing)}, named in its {_METADATA}'])
 
 
 def find_bags(paths: Collection[Path]) -> list[Bag]:

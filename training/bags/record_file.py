@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from training.bags.raw_message import BagDamageError
 
 _WINDOW_BYTES = 256
 """Read at once, as the heads of a record and of the message in it follow one another."""
+
+
+_LIKELY_BYTES = 1 << 32
+"""A record that lacks more than this at the end of a file never was that long."""
 
 
 class RecordFile:
@@ -45,7 +50,7 @@ class RecordFile:
 
     def _read(self, offset: int, size: int) -> bytes:
         if size > _WINDOW_BYTES:
-            return os.pread(self._file.fileno(), size, offset)
+            return self._read_much(offset, size)
         place = offset - self._window_start
         if place < 0 or place + size > len(self._window):
             place = 0
@@ -53,12 +58,36 @@ class RecordFile:
             self._window = os.pread(self._file.fileno(), _WINDOW_BYTES, offset)
         return self._window[place : place + size]
 
+    def _read_much(self, offset: int, size: int) -> bytes:
+        # A damaged length may be anything; what is asked for is set aside before it is read.
+        size = max(0, min(size, self._size - offset))
+        try:
+            return os.pread(self._file.fileno(), size, offset)
+        except MemoryError as error:
+            raise BagDamageError(
+                f'byte {offset} begins a record of {size / 1e9:.1f} GB, which memory cannot hold'
+            ) from error
+
     def _cut_off(self, record_end: int) -> BagDamageError:
-        missing = (record_end - self._size) / 1e6
+        missing = record_end - self._size
+        if missing > _LIKELY_BYTES:
+            return BagDamageError(
+                f'a record claims to end at byte {record_end} of a file of {self._size}; what '
+                'followed is lost'
+            )
         return BagDamageError(
-            f'it is cut off at byte {self._size}, {missing:.3f} MB before the end of a record; '
-            'what followed is lost'
+            f'it is cut off at byte {self._size}, {missing / 1e6:.3f} MB before the end of a '
+            'record; what followed is lost'
         )
+
+    def _tell_and_skip(
+        self, error: Exception, position: int, chunks: Collection[int]
+    ) -> int | None:
+        """Tell of damage; where the next of the chunks that the index lists begins, if any."""
+        following = min((at for at in chunks if at > position), default=None)
+        until = '' if following is None else f', up to the chunk at byte {following}'
+        self._tell(f'{error}{until}')
+        return following
 
     def _tell(self, text: str) -> None:
         sentence = f'{self.path.name} is damaged: {text}'

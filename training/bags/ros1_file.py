@@ -9,7 +9,7 @@ from __future__ import annotations
 import bz2
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ _MESSAGE, _BAG_HEADER, _CHUNK, _CHUNK_INFO, _CONNECTION = 0x02, 0x03, 0x05, 0x06
 _KNOWN = range(0x02, 0x08)
 _LENGTH = struct.Struct('<I')
 _PAIR = struct.Struct('<II')
-_BROKEN = (BagDamageError, KeyError, struct.error, UnicodeDecodeError)
+_BROKEN = (BagDamageError, struct.error, UnicodeDecodeError)
 """What reading damaged records runs into."""
 _MOST_HEADER = 1 << 20
 """A longer header of a record is damage."""
@@ -41,11 +41,18 @@ Found = tuple[int, int, Callable[[int | None], bytes]]
 """Connection, record time [ns] and reader of a message."""
 
 
+class _Fields(dict[str, bytes]):
+    """The fields of a header; one that is missing is damage."""
+
+    def __missing__(self, name: str) -> bytes:
+        raise BagDamageError(f"the header of a record lacks the field '{name}'")
+
+
 class _Record(NamedTuple):
     """The fields of a record, and where its data lies; not `whole` when the file ends in it."""
 
     opcode: int
-    fields: dict[str, bytes]
+    fields: _Fields
     start: int
     end: int
     whole: bool
@@ -121,9 +128,17 @@ class Ros1File(RecordFile):
 
     def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
         """All messages of `topics` (None: of all)."""
+        start: int | None = len(MAGIC)
+        while start is not None:
+            start = yield from self._walk_from(start, topics)
+
+    def _walk_from(
+        self, start: int, topics: frozenset[str] | None
+    ) -> Generator[Found, None, int | None]:
+        """The messages as far as records follow one another; where to go on behind damage."""
+        position = start
         try:
-            position = len(MAGIC)
-            for record in _records(self._read, position, self._size):
+            for record in _records(self._read, start, self._size):
                 if record.opcode == _CHUNK:
                     held = self._held.get(position)
                     if topics is None or held is None or self._wanted(held, topics):
@@ -134,7 +149,8 @@ class Ros1File(RecordFile):
                     raise self._cut_off(record.end)
                 position = record.end
         except _BROKEN as error:
-            self._tell(str(error))
+            return self._tell_and_skip(error, position, self._held)
+        return None
 
     def _walk_chunk(self, chunk: _Record, topics: frozenset[str] | None) -> Iterator[Found]:
         try:
@@ -195,9 +211,9 @@ def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
         start = data_start + size
 
 
-def _fields(data: bytes) -> dict[str, bytes]:
+def _fields(data: bytes) -> _Fields:
     """The NAME=VALUE fields of a header."""
-    fields, position = {}, 0
+    fields, position = _Fields(), 0
     while position < len(data):
         (length,) = _LENGTH.unpack_from(data, position)
         position += _LENGTH.size

@@ -9,12 +9,14 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from training.extraction.picture_errors import PictureError
+from training.scratch import ScratchFolder
 
 Uint8Array = npt.NDArray[np.uint8]
 Anonymiser = Callable[[Uint8Array], Uint8Array]
@@ -39,7 +41,12 @@ def load_anonymiser(text: str) -> Anonymiser:
     """
     if _FUNCTION.fullmatch(text):
         return _checked(_find_function(text), text)
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(
+            f'--anonymise {text!r}: {str(error).lower()}; close every quotation mark in it'
+        ) from error
     if not any('{input}' in word for word in words) or '{output}' not in text:
         raise ValueError(
             f'--anonymise {text!r} must be module:function, or a command with {{input}} and '
@@ -49,17 +56,26 @@ def load_anonymiser(text: str) -> Anonymiser:
         raise ValueError(
             f'--anonymise {text!r}: there is no program {words[0]}; install it, or give its path'
         )
-    return _checked(lambda rgb: _run_command(words, rgb), words[0])
+    return _checked(_Command(words), words[0])
 
 
 def _find_function(text: str) -> Callable[[Uint8Array], Any]:
     module, _, name = text.partition(':')
     try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        found = importlib.import_module(module)
+    except ImportError as error:
         raise ValueError(
             f'--anonymise {text}: {error}; install the module, or name its folder in PYTHONPATH'
         ) from error
+    except (Exception, SystemExit) as error:  # whatever is in it
+        raise ValueError(
+            f'--anonymise {text}: {module} cannot be imported ({type(error).__name__}: {error}); '
+            'mend it'
+        ) from error
+    function = getattr(found, name, None)
+    if function is None:
+        place = getattr(found, '__file__', None) or 'built in'
+        raise ValueError(f'--anonymise {text}: there is no {name} in {module} ({place})')
     if not callable(function):
         raise ValueError(f'--anonymise {text} is no function but a {type(function).__name__}')
     return function
@@ -72,13 +88,13 @@ def _checked(function: Callable[[Uint8Array], Any], name: str) -> Anonymiser:
         try:
             # A copy: the frame may be a view of the recording, and functions paint over it.
             result = np.asarray(function(rgb.copy()))
-        except Exception as error:  # it is not ours, so anything may come out of it
-            raise ValueError(
+        except (Exception, SystemExit) as error:  # it is not ours: anything may come out of it
+            raise PictureError(
                 f'--anonymise: {name} failed on a frame ({type(error).__name__}: {error}); the '
                 'frame was not written, mend the program and run the same command again'
             ) from error
         if result.shape != rgb.shape or result.dtype != np.uint8:
-            raise ValueError(
+            raise PictureError(
                 f'--anonymise: {name} made {result.dtype} {result.shape} of a frame uint8 '
                 f'{rgb.shape}; it must keep type and size'
             )
@@ -87,13 +103,35 @@ def _checked(function: Callable[[Uint8Array], Any], name: str) -> Anonymiser:
     return anonymise
 
 
-def _run_command(words: list[str], rgb: Uint8Array) -> Uint8Array:
-    with TemporaryDirectory(prefix='hrda_anonymise_') as folder:
-        source, target = Path(folder) / 'input.png', Path(folder) / 'output.png'
-        cv2.imwrite(str(source), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+class _Command:
+    """A program that reads one picture and writes another.
+
+    It is no child of the terminal: a Ctrl-C is for the extraction, which ends after the frame.
+    The picture with the faces lies in a folder that the next extraction clears away should this
+    one be killed.
+    """
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+        self._scratch: ScratchFolder | None = None
+
+    def __call__(self, rgb: Uint8Array) -> Uint8Array:
+        self._scratch = self._scratch or ScratchFolder('anonymise')
+        source, target = self._scratch.path / 'input.png', self._scratch.path / 'output.png'
+        try:
+            return self._run(rgb, source, target)
+        finally:
+            source.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
+
+    def _run(self, rgb: Uint8Array, source: Path, target: Path) -> Uint8Array:
+        if not cv2.imwrite(str(source), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+            raise RuntimeError(f'{source} cannot be written; make room there, or set TMPDIR')
         names = {'{input}': str(source), '{output}': str(target)}
-        command = [_replaced(word, names) for word in words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [_replaced(word, names) for word in self._words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, start_new_session=True
+        )
         if done.returncode:
             told = done.stderr.strip()[-_ERROR_CHARACTERS:] or 'it said nothing'
             raise RuntimeError(f'exit code {done.returncode}: {told}')

@@ -27,8 +27,8 @@ class Overview:
     """What is known of a topic of a drive before its frames are chosen.
 
     Attributes:
-        first_ns: time of its first frame [ns].
-        last_ns: time of its last frame [ns].
+        first_ns: when its first frame was recorded [ns].
+        last_ns: when its last frame was recorded [ns].
         brightness: median of a sample of its frames.
         white: median share of white pixels.
         sharpness: median.
@@ -58,22 +58,31 @@ class FrameChooser:
     Args:
         settings: what to choose by.
         overview: of the drive.
+        kept_before: record times of the frames that earlier runs have kept [ns].
     """
 
-    def __init__(self, settings: ChoiceSettings, overview: Overview) -> None:
+    def __init__(
+        self, settings: ChoiceSettings, overview: Overview, kept_before: Sequence[int] = ()
+    ) -> None:
         self._settings = settings
         self._overview = overview
         self._clock = FrameClock(settings.every_ns)
-        self._filled: set[int] = set()
+        self._filled = {self._slot(record_ns) for record_ns in kept_before}
+        self._kept = len(kept_before)
         self._last: FrameFigures | None = None
 
     def refuse_by_time(self, time_ns: int) -> str:
-        """Why a frame is left out because of its time alone; '' if it is not."""
+        """Why a frame is left out because of its stamp alone; '' if it is not."""
         return '' if self._clock.takes(time_ns) else EVERY
 
-    def refuse_by_spread(self, time_ns: int) -> str:
-        """Why a frame is left out because of those kept so far; '' if it is not."""
-        is_full = self._settings.max_frames and self._slot(time_ns) in self._filled
+    def refuse_by_spread(self, record_ns: int) -> str:
+        """Why a frame is left out because of those kept so far; '' if it is not.
+
+        Asked by record time: a single wrong stamp would stretch the drive to years.
+        """
+        most = self._settings.max_frames
+        # A recording that was cut off at first may have had its whole share by then.
+        is_full = most and (self._kept >= most or self._slot(record_ns) in self._filled)
         return SPREAD if is_full else ''
 
     def refuse_by_pixels(self, figures: FrameFigures) -> tuple[str, Change | None]:
@@ -98,19 +107,23 @@ class FrameChooser:
             return STILL
         return REPEATED if change.bits < self._settings.min_change else ''
 
-    def keep(self, time_ns: int, figures: FrameFigures | None) -> None:
+    def keep(self, record_ns: int, figures: FrameFigures | None) -> None:
         """Note that a frame was kept.
 
         Args:
-            time_ns: its time [ns].
+            record_ns: when it was recorded [ns].
             figures: None if they are not known; the next frame is then compared with none.
         """
-        if self._settings.max_frames:
-            self._filled.add(self._slot(time_ns))
+        self._filled.add(self._slot(record_ns))
+        self._kept += 1
+        self.compare_with(figures)
+
+    def compare_with(self, figures: FrameFigures | None) -> None:
+        """Compare the next frame with one that an earlier run has kept."""
         self._last = figures
 
-    def _slot(self, time_ns: int) -> int:
+    def _slot(self, record_ns: int) -> int:
         """Which of the `max_frames` equal parts of the drive a time is in."""
         span = max(self._overview.last_ns - self._overview.first_ns, 0) + 1
-        place = min(max(time_ns - self._overview.first_ns, 0), span - 1)
+        place = min(max(record_ns - self._overview.first_ns, 0), span - 1)
         return place * self._settings.max_frames // span

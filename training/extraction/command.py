@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +31,17 @@ from training.extraction.arguments import (
     choice_settings,
     picture_settings,
 )
-from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
-from training.extraction.drives import drive_topics
+from training.extraction.drive_topic import KEPT, KNOWN, Outcome
+from training.extraction.drives import check_calibrated, drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
 from training.extraction.pool import Stopped, extract_all
 from training.extraction.settings import ExtractionSettings
 from training.extraction.splits import assign_splits, check_shares, without_drives
 from training.extraction.summary import write_summary
-from training.progress import Display, displayed
+from training.progress import displayed
 from training.run.stop_signals import StopSignals
-from training.whole_files import check_writable
+from training.scratch import clear_abandoned_scratch
+from training.whole_files import check_writable, named_path
 
 _MOST_SENTENCES = 10
 
@@ -77,40 +78,25 @@ def run(args: Any) -> int:
         ValueError: wrong usage: no bag, no such topic, several cameras, a busy output folder.
     """
     settings = _settings(args)
+    clear_abandoned_scratch()
     bags = find_bags([Path(path).expanduser() for path in args.bags])
     for bag in bags if not args.dry_run else ():
         bag.check_outside(settings.root)
-    with displayed() as display:
-        topics = list_image_topics(bags)
-        for topic in topics:
-            display.say(str(topic))
-        chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
-        parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
-        for part in parts if not args.dry_run else ():
-            folder = part.folder(settings.root)
-            for bag in bags:
-                bag.check_outside(folder)
-            check_writable(folder, folder=True)
+    with StopSignals() as stop:
         try:
-            outcomes = _extracted(parts, settings, args.processes, display)
+            topics, outcomes = _extracted(bags, settings, args, stop)
         except Stopped as signal:
             print(stopped(signal, 'nothing was written') if args.dry_run else stopped(signal))
             return STOPPED
-    damage = [text for bag in bags for text in bag.damage]
-    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
-    if outcomes and not args.dry_run:
-        with StopSignals():  # all frames are there: the little that is left is finished
-            drives = {part.drive for part in parts}
-            split = assign_splits(settings.root, drives, args.val, args.test, args.seed)
-            if empty := without_drives(split, args.val, args.test):
-                print(empty)
-            write_summary(settings.root)
-    return _report(outcomes, damage, settings, topics, bags)
+        # A signal from here on changes nothing: the little that is left is finished.
+        if outcomes and not args.dry_run:
+            _finish(settings.root, {outcome.part.drive for outcome in outcomes}, args)
+        return _report(outcomes, bags, settings, topics)
 
 
 def _settings(args: Any) -> ExtractionSettings:
     """What the arguments ask for; all that can be found wrong with them is found here."""
-    root = Path(args.output).expanduser()
+    root = named_path(args.output, '--output')
     if not args.dry_run:
         check_writable(root, folder=True)
     if args.processes < 1:
@@ -123,20 +109,49 @@ def _settings(args: Any) -> ExtractionSettings:
 
 
 def _extracted(
-    parts: Sequence[DriveTopic], settings: ExtractionSettings, processes: int, display: Display
-) -> list[Outcome]:
-    with StopSignals() as stop:
-        return extract_all(parts, settings, processes, display, stop) if parts else []
+    bags: Sequence[Bag], settings: ExtractionSettings, args: Any, stop: StopSignals
+) -> tuple[list[ImageTopic], list[Outcome]]:
+    """The image topics of the recordings, and what became of those that were chosen."""
+    with displayed() as display:
+        topics = list_image_topics(_unless_stopped(bags, stop))
+        for topic in topics:
+            display.say(str(topic))
+        chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
+        parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
+        if settings.picture.undistort:
+            check_calibrated(parts)
+        for part in parts if not settings.dry_run else ():
+            folder = part.folder(settings.root)
+            for bag in bags:
+                bag.check_outside(folder)
+            check_writable(folder, folder=True)
+        return topics, extract_all(parts, settings, args.processes, display, stop)
+
+
+def _unless_stopped(bags: Sequence[Bag], stop: StopSignals) -> Iterator[Bag]:
+    for bag in bags:
+        if stop.received:
+            raise Stopped(stop.received)
+        yield bag
+
+
+def _finish(root: Path, drives: set[str], args: Any) -> None:
+    """Write down what is to train on and what to validate on, and the summary."""
+    split = assign_splits(root, drives, args.val, args.test, args.seed)
+    if empty := without_drives(split, args.val, args.test):
+        print(empty)
+    write_summary(root)
 
 
 def _report(
     outcomes: Sequence[Outcome],
-    damage: Sequence[str],
+    bags: Sequence[Bag],
     settings: ExtractionSettings,
     topics: Sequence[ImageTopic],
-    bags: Sequence[Bag],
 ) -> int:
     """Print what was done; the exit code."""
+    damage = [text for bag in bags for text in bag.damage]
+    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
     if not topics:
         print(no_images(bags))
     else:

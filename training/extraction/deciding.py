@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hrda_core.image_codec import ImageDecodeError
 from training.bags.reading import BagDamageError, RawMessage
-from training.extraction.choice import FrameChooser
+from training.extraction.choice import SPREAD, FrameChooser
 from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
 from training.extraction.figures import FrameFigures
 from training.extraction.frame import Frame
@@ -18,11 +18,14 @@ from training.extraction.helpers import Helpers
 from training.extraction.manifest import DAMAGED, FrameRecord
 from training.extraction.output import Output
 from training.extraction.overview import stamp_or_zero
+from training.extraction.picture_errors import FrameSizeError
 from training.extraction.pictures import Made
 from training.extraction.settings import ChoiceSettings
 
 _MOST_SENTENCES = 20
 """About damaged frames, which all stand in the manifest."""
+_MOST_MISFITS = 20
+"""Of so many frames one must fit the settings."""
 Unreadable = BagDamageError | ImageDecodeError
 
 
@@ -33,7 +36,6 @@ class _Seen(NamedTuple):
     needed, `figures` where its pixels are asked for, `made` where they are changed in any case.
     """
 
-    time_ns: int
     record: FrameRecord
     before: FrameRecord | None
     frame: Frame | Unreadable | None = None
@@ -56,6 +58,9 @@ class Decider:
         output: takes what was decided.
         helpers: threads beside the one that reads.
 
+    Raises:
+        PictureError: (all members) what is asked for cannot be done to the frames.
+
     Attributes:
         outcome: what became of the frames so far.
     """
@@ -76,6 +81,7 @@ class Decider:
         self._output = output
         self._helpers = helpers
         self._waiting: deque[_Seen] = deque()
+        self._misfits: list[FrameSizeError] = []
         self._begun = 0
         """With so many of those that wait, something is done meanwhile."""
 
@@ -91,6 +97,7 @@ class Decider:
         """Decide on the frames that wait."""
         while self._waiting:
             self._decide()
+        self._check_fit()
 
     def _is_due(self, seen: _Seen) -> bool:
         is_ready = seen.ahead is None or seen.ahead.done()
@@ -106,11 +113,14 @@ class Decider:
             self._bag, part.drive, part.topic, message.record_ns, stamp_ns, reason=refusal
         )
         before = self._output.known(record.key)
+        if before is not None and before.reason == DAMAGED:
+            # Perhaps it is not any more, as when the recording had not been copied to its end.
+            record, before = record._replace(again=True), None
         if before is not None:
             is_needed = self._choice.looks_at_pixels and self._output.is_last_kept(before)
         else:
-            is_needed = not (refusal or self._chooser.refuse_by_spread(time_ns))
-        seen = _Seen(time_ns, record, before)
+            is_needed = not (refusal or self._chooser.refuse_by_spread(record.record_ns))
+        seen = _Seen(record, before)
         return self._read(seen, message) if is_needed else seen
 
     def _read(self, seen: _Seen, message: RawMessage) -> _Seen:
@@ -131,8 +141,9 @@ class Decider:
         if seen.before is not None:
             result = self._pass(seen, seen.before)
         else:
-            refusal = seen.record.reason or self._chooser.refuse_by_spread(seen.time_ns)
-            result = self._refuse(seen.record, refusal) if refusal else self._look(seen)
+            record = seen.record
+            refusal = record.reason or self._chooser.refuse_by_spread(record.record_ns)
+            result = self._refuse(record, refusal) if refusal else self._look(seen)
         self.outcome.counts[result] += 1
 
     def _pass(self, seen: _Seen, before: FrameRecord) -> str:
@@ -143,7 +154,7 @@ class Decider:
         if seen.figures is not None:
             with suppress(ImageDecodeError):  # a stricter decoder than it was then
                 figures = self._helpers.wait(seen.figures)
-        self._chooser.keep(seen.time_ns, figures)
+        self._chooser.compare_with(figures)
         return KNOWN
 
     def _look(self, seen: _Seen) -> str:
@@ -160,12 +171,23 @@ class Decider:
             made = None if seen.made is None else self._helpers.wait(seen.made)
             self._output.keep(frame, record, made)
         except (BagDamageError, ImageDecodeError) as error:
-            self._note_damage(record, str(error))
-            return DAMAGED
-        self._chooser.keep(seen.time_ns, figures)
+            return self._note_damage(record, str(error))
+        except FrameSizeError as error:
+            self._misfits.append(error)
+            if len(self._misfits) == _MOST_MISFITS:
+                self._check_fit()
+            return self._note_damage(record, str(error))
+        self._chooser.keep(record.record_ns, figures)
         return KEPT
 
+    def _check_fit(self) -> None:
+        """Refuse settings that fit no frame: that is no damage of frames of another size."""
+        if self._misfits and not self.outcome.counts[KEPT] + self.outcome.counts[KNOWN]:
+            raise self._misfits[0]
+
     def _refuse(self, record: FrameRecord, reason: str) -> str:
+        if record.again and reason == SPREAD:
+            return DAMAGED  # another frame stands for it already
         self._output.refuse(record if record.reason else record._replace(reason=reason))
         return reason
 
@@ -187,14 +209,15 @@ class Decider:
             self.outcome.counts[DAMAGED] += 1
             self._tell_damage(record)
 
-    def _note_damage(self, record: FrameRecord, detail: str) -> None:
+    def _note_damage(self, record: FrameRecord, detail: str) -> str:
         damaged = record._replace(reason=DAMAGED, detail=detail)
         self._output.refuse(damaged)
         self._tell_damage(damaged)
+        return DAMAGED
 
     def _tell_damage(self, record: FrameRecord) -> None:
         if len(self.outcome.damage) < _MOST_SENTENCES:
-            where = f'{self._part.bag}: frame at {record.record_ns} ns'
+            where = f'{self._part.bag}: {self._part.topic} at {record.record_ns} ns'
             self.outcome.damage.append(f'{where}: {record.detail}')
 
 

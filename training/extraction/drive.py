@@ -15,6 +15,7 @@ from training.extraction.helpers import Helpers
 from training.extraction.manifest import open_manifest
 from training.extraction.output import FolderOutput, NoOutput, Output
 from training.extraction.overview import look_over
+from training.extraction.picture_errors import PictureError
 from training.extraction.pictures import PictureMaker
 from training.extraction.settings import ExtractionSettings
 
@@ -38,17 +39,11 @@ def extract_topic(
         ValueError: the settings do not fit the recording or the folder, or the folder is in use.
     """
     bag = Bag(part.bag)
-    info = _camera_info(bag, part.info_topic)
-    with Helpers(helpers) as crew:
-        overview = look_over(bag, part.topic, settings.choice, lambda: report(0), crew)
-        chooser = FrameChooser(settings.choice, overview)
-        with _opened(part, settings, info, crew) as output:
-            decider = Decider(part, settings.choice, chooser, output, crew)
-            for message in bag.messages([part.topic]):
-                decider.take(message)
-                report(1)
-            decider.finish()
-    decider.blame(output.failed)
+    try:
+        decider = _extracted(bag, part, settings, report, helpers)
+    except PictureError as error:
+        report(0)  # a signal to all processes ends programs that anonymise, too
+        raise ValueError(f'{part.bag}, {part.topic}: {error}') from error
     seen, promised = decider.outcome.counts.total(), bag.expected.get(part.topic, 0)
     decider.outcome.damage += bag.damage
     if seen < promised:
@@ -57,6 +52,28 @@ def extract_topic(
             'metadata.yaml promises could be read'
         )
     return decider.outcome
+
+
+def _extracted(
+    bag: Bag,
+    part: DriveTopic,
+    settings: ExtractionSettings,
+    report: Callable[[int], None],
+    helpers: int,
+) -> Decider:
+    """The decider that has seen all frames."""
+    info = _camera_info(bag, part.info_topic)
+    with Helpers(helpers) as crew:
+        overview = look_over(bag, part.topic, settings.choice, lambda: report(0), crew)
+        with _opened(part, settings, info, crew) as output:
+            chooser = FrameChooser(settings.choice, overview, output.kept_before)
+            decider = Decider(part, settings.choice, chooser, output, crew)
+            for message in bag.messages([part.topic]):
+                decider.take(message)
+                report(1)
+            decider.finish()
+    decider.blame(output.failed)
+    return decider
 
 
 def _camera_info(bag: Bag, topic: str) -> Any | None:

@@ -38,6 +38,20 @@ def drive_topics(
     return parts
 
 
+def check_calibrated(parts: Sequence[DriveTopic]) -> None:
+    """Refuse cameras without a CameraInfo beside them, before any of them is undistorted.
+
+    Raises:
+        ValueError: there are such.
+    """
+    bare = [f'{part.topic} in {part.bag}' for part in parts if not part.info_topic]
+    if bare:
+        raise ValueError(
+            f'--undistort: there is no CameraInfo beside {", ".join(bare)}; leave these '
+            'recordings or --undistort out'
+        )
+
+
 def _earlier_name(root: Path, bag: Bag) -> str:
     """The drive that an earlier run made of a bag; '' if there is none."""
     for folder in drive_folders(root, bag):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.transforms import fit_size
+from training.extraction.picture_errors import FrameSizeError, PictureError
 from training.extraction.settings import PictureSettings
 
 Uint8Array = npt.NDArray[np.uint8]
@@ -56,17 +57,17 @@ def read_lens(info: Any, size: Size) -> Lens:
         size: (width, height) of the frames [px]; a calibration of another size is scaled.
 
     Raises:
-        ValueError: the camera is not calibrated, or its calibration cannot be used.
+        PictureError: the camera is not calibrated, or its calibration cannot be used.
     """
     model = str(info.distortion_model)
     k = np.array(info.k, np.float64).reshape(3, 3)
     if model not in (*_LENSES, *_FISHEYES):
         known = ', '.join((*_LENSES[:2], *_FISHEYES))
-        raise ValueError(
+        raise PictureError(
             f'--undistort: distortion model {model!r} is not known; expected one of {known}'
         )
     if k[0, 0] <= 0 or not info.width or not info.height:
-        raise ValueError(
+        raise PictureError(
             '--undistort: the CameraInfo of the recording is empty, the camera was not '
             'calibrated; leave --undistort out'
         )
@@ -74,7 +75,7 @@ def read_lens(info: Any, size: Size) -> Lens:
     r = np.array(info.r, np.float64).reshape(3, 3)
     d = np.array(info.d, np.float64).reshape(-1)
     if not all(np.isfinite(values).all() for values in (k, d, r, p)):
-        raise ValueError(
+        raise PictureError(
             '--undistort: the CameraInfo of the recording holds values that are no numbers; '
             'leave --undistort out, or calibrate the camera again'
         )
@@ -97,7 +98,7 @@ def _coefficients(d: npt.NDArray[np.float64], fisheye: bool) -> npt.NDArray[np.f
         return d[:_FISHEYE_COEFFICIENTS]
     if fisheye or d.size not in _LENS_COEFFICIENTS:
         expected = _FISHEYE_COEFFICIENTS if fisheye else ', '.join(map(str, _LENS_COEFFICIENTS))
-        raise ValueError(
+        raise PictureError(
             f'--undistort: the CameraInfo of the recording has {d.size} distortion coefficients; '
             f'expected {expected} for its model; leave --undistort out, or calibrate the camera '
             'again'
@@ -117,7 +118,8 @@ class Geometry:
         size: (width, height) of the frames that come out [px].
 
     Raises:
-        ValueError: the crop leaves the frame, or the calibration cannot be used.
+        FrameSizeError: the crop leaves the frame.
+        PictureError: the calibration cannot be used.
     """
 
     def __init__(self, settings: PictureSettings, size: Size, info: Any | None) -> None:
@@ -130,6 +132,11 @@ class Geometry:
             fitted = fit_size(*self.size, settings.resize)
             # Enlarging would only cost room: training resizes as it is told.
             self.size = min(self.size, fitted)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether frames come out as they are, as when they are small enough already."""
+        return self._lens is None and self._part == (0, 0, *self.size) == (0, 0, *self._recorded)
 
     def apply(self, picture: Uint8Array) -> Uint8Array:
         """Change a frame, uint8 (H, W, 3), of the recorded size."""
@@ -149,11 +156,14 @@ class Geometry:
 
         Returns:
             (H, W) of `size`, False also in the border that undistorting leaves.
+
+        Raises:
+            FrameSizeError: the mask is of another size.
         """
         width, height = self._recorded
         given = np.ones((height, width), bool) if mask is None else mask
         if given.shape != (height, width):
-            raise ValueError(
+            raise FrameSizeError(
                 f'--mask is {given.shape[1]}x{given.shape[0]} px, the recorded frames are '
                 f'{width}x{height} px; draw it on a frame as it was recorded'
             )
@@ -194,7 +204,7 @@ def read_mask(data: bytes, name: str) -> npt.NDArray[np.bool_]:
     """
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if grey is None:
-        raise ValueError(f'--mask {name} is no picture; draw a PNG, black where not to learn')
+        raise PictureError(f'--mask {name} is no picture; draw a PNG, black where not to learn')
     return np.asarray(grey > 127, bool)
 
 
@@ -203,9 +213,11 @@ def _checked(crop: tuple[int, int, int, int] | None, size: Size) -> tuple[int, i
         return (0, 0, *size)
     left, top, width, height = crop
     if min(left, top) < 0 or min(width, height) < 1:
-        raise ValueError(f'--crop {list(crop)} must be left and top from 0, a width and a height')
+        raise PictureError(
+            f'--crop {list(crop)} must be left and top from 0, a width and a height'
+        )
     if left + width > size[0] or top + height > size[1]:
-        raise ValueError(
+        raise FrameSizeError(
             f'--crop {list(crop)} (left, top, width, height) leaves the frame of '
             f'{size[0]}x{size[1]} px; make it smaller'
         )

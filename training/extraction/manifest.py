@@ -53,6 +53,8 @@ class FrameRecord(NamedTuple):
         reason: a word for why there is none: 'every', 'dark', ..., 'damaged'; empty otherwise.
         detail: a sentence about the damage.
         file: image file, beside the manifest; empty when there is none.
+        again: whether the frame was damaged when an earlier run read it; the line takes the
+            place of that one. Absent where not.
     """
 
     bag: str
@@ -74,6 +76,7 @@ class FrameRecord(NamedTuple):
     reason: str = ''
     detail: str = ''
     file: str = ''
+    again: bool | None = None
 
     @property
     def key(self) -> FrameKey:
@@ -98,6 +101,7 @@ class Manifest:
 
     Attributes:
         last_kept: the newest frame of earlier runs that was kept; None without any.
+        kept_ns: record times of all of them [ns].
         bags: paths of the recordings that earlier runs took frames from.
     """
 
@@ -106,13 +110,15 @@ class Manifest:
         self._known: dict[FrameKey, list[FrameRecord]] = {}
         self._files: set[str] = set()
         self.last_kept: FrameRecord | None = None
+        self.kept_ns: list[int] = []
         self.bags: set[str] = set()
         for record in _mended(path):
             self._known.setdefault(record.key, []).append(record)
             self.bags.add(record.bag)
             if record.kept:
                 self._files.add(record.file)
-                self.last_kept = record
+                self.kept_ns.append(record.record_ns)
+                self.last_kept = _later(self.last_kept, record)
         self._met: Counter[FrameKey] = Counter()
         self._flushed_s = time.monotonic()
 
@@ -120,9 +126,16 @@ class Manifest:
         """What an earlier run made of a frame; frames with equal keys are told in turn."""
         if not self._known:
             return None
-        earlier = self._known.get(key, [])
+        # Of a damaged frame even the stamp may not have been readable.
+        return self._next(key) or self._next((*key[:-1], 0), DAMAGED)
+
+    def _next(self, key: FrameKey, reason: str = '') -> FrameRecord | None:
+        """The first frame of a key that was not met yet, if it has this reason."""
+        left = self._known.get(key, ())[self._met[key] :]
+        if not left or reason not in ('', left[0].reason):
+            return None
         self._met[key] += 1
-        return earlier[self._met[key] - 1] if self._met[key] <= len(earlier) else None
+        return left[0]
 
     def has_file(self, file: str) -> bool:
         """Whether an image file belongs to a known frame."""
@@ -132,7 +145,10 @@ class Manifest:
         """Write a line; it is in the file a moment later, or after `flush`.
 
         What a kill loses is told by the image files: the same frames are the same bytes.
+        A frame that is damaged still has its line already.
         """
+        if record.again and record.reason == DAMAGED:
+            return
         self._file.write(_line(record))
         is_due = time.monotonic() > self._flushed_s + _FLUSH_EVERY_S
         if record.kept:
@@ -175,6 +191,13 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
         finally:
             with naming(folder):
                 manifest.flush()
+
+
+def _later(before: FrameRecord | None, record: FrameRecord) -> FrameRecord:
+    """Which of two kept frames is the newer; a line that replaces one stands out of order."""
+    if before is None or not record.again or record.record_ns >= before.record_ns:
+        return record
+    return before
 
 
 def _kept_any(path: Path) -> bool:
@@ -226,9 +249,20 @@ def _given(name: str, settings: Mapping[str, Any]) -> str:
 def read_records(path: Path) -> Iterator[FrameRecord]:
     """The frames of a manifest, without what an interrupted run left of a last line.
 
+    Of a frame that was damaged at first, only what became of it later.
+
     Raises:
         ValueError: a line is no frame record.
     """
+    replaced = Counter(record.record_ns for record in _lines(path) if record.again)
+    for record in _lines(path):
+        if record.reason == DAMAGED and replaced[record.record_ns]:
+            replaced[record.record_ns] -= 1
+        else:
+            yield record
+
+
+def _lines(path: Path) -> Iterator[FrameRecord]:
     with path.open('rb') as file:
         for number, line in enumerate(file, 1):
             if line.endswith(b'\n') and line.strip():

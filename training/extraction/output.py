@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from training.extraction.frame_writer import FrameWriter, StagedFrame
 from training.extraction.geometry import Size, read_mask
 from training.extraction.helpers import Helpers
 from training.extraction.manifest import DAMAGED, FrameKey, FrameRecord, Manifest
+from training.extraction.picture_errors import FrameSizeError
 from training.extraction.pictures import Made, Picture, PictureMaker
 from training.extraction.settings import PictureSettings
 from training.extraction.staging import Stager, Staging
@@ -34,9 +35,11 @@ class Output(Protocol):
     """Takes what was decided about each frame.
 
     Attributes:
+        kept_before: record times of the frames that earlier runs kept [ns].
         failed: frames that were to be kept and could not be encoded.
     """
 
+    kept_before: Sequence[int]
     failed: list[FrameRecord]
 
     def known(self, key: FrameKey) -> FrameRecord | None:
@@ -98,6 +101,7 @@ class FolderOutput:
         self._settings = settings
         self._info = info
         self._sizes: set[Size] = set()
+        self.kept_before: Sequence[int] = manifest.kept_ns
         self.failed: list[FrameRecord] = []
         self._stager = Stager(self._stage, helpers)
         self._helpers = helpers
@@ -190,9 +194,9 @@ class FolderOutput:
         valid = self._maker.geometry(size).valid(given)
         path = self._folder / MASK_FILE
         if not valid.any():
-            raise ValueError(
-                '--undistort leaves nothing of the frames: the CameraInfo of the recording is '
-                'wrong; leave --undistort out, or calibrate the camera again'
+            raise FrameSizeError(
+                f'--undistort leaves nothing of a frame of {size[0]}x{size[1]} px: the CameraInfo '
+                'of the recording is wrong; leave --undistort out, or calibrate the camera again'
                 if mask is None
                 else f'--mask {mask} leaves nothing of the frames; white is what to use'
             )
@@ -205,7 +209,7 @@ class FolderOutput:
         if self._info is None or path.exists():
             return
         info = self._info
-        if self._settings.changes_geometry:
+        if self._settings.changes_geometry or (info.width, info.height) not in ((0, 0), size):
             info = self._maker.geometry(size).calibration(info)
         write_bytes(path, calibration_yaml(info, self._folder.name).encode())
 
@@ -214,6 +218,7 @@ class NoOutput:
     """A dry run: nothing is known, nothing is written."""
 
     def __init__(self) -> None:
+        self.kept_before: Sequence[int] = ()
         self.failed: list[FrameRecord] = []
 
     def known(self, key: FrameKey) -> FrameRecord | None:

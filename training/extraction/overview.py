@@ -38,7 +38,7 @@ def look_over(
     """
     if not settings.max_frames and not settings.compares_with_median:
         return Overview()
-    times = [time_ns for time_ns, _ in _candidates(bag, topic, settings, alive)]
+    times = [message.record_ns for message in _candidates(bag, topic, settings, alive)]
     if not times:
         return Overview()
     if not settings.compares_with_median:
@@ -46,7 +46,7 @@ def look_over(
     count = min(SAMPLE, len(times))
     wanted = {number * len(times) // count for number in range(count)}
     candidates = enumerate(_candidates(bag, topic, settings, alive))
-    chosen = (message for number, (_, message) in candidates if number in wanted)
+    chosen = (message for number, message in candidates if number in wanted)
     return medians(min(times), max(times), list(_measured(chosen, helpers)))
 
 
@@ -71,14 +71,13 @@ def _finished(
 
 def _candidates(
     bag: Bag, topic: str, settings: ChoiceSettings, alive: Callable[[], None]
-) -> Iterator[tuple[int, RawMessage]]:
-    """The frames that --every takes, with their times [ns]."""
+) -> Iterator[RawMessage]:
+    """The frames that --every takes."""
     clock = FrameClock(settings.every_ns)
     for message in bag.messages([topic]):
         alive()
-        time_ns = stamp_or_zero(message) or message.record_ns
-        if clock.takes(time_ns):
-            yield time_ns, message
+        if clock.takes(stamp_or_zero(message) or message.record_ns):
+            yield message
 
 
 def stamp_or_zero(message: RawMessage) -> int:

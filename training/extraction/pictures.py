@@ -12,6 +12,7 @@ from hrda_core.image_codec import ImageDecodeError
 from training.extraction.anonymise import load_anonymiser
 from training.extraction.frame import Frame
 from training.extraction.geometry import Geometry, Size
+from training.extraction.picture_errors import PictureError
 from training.extraction.settings import ImageFormat, PictureSettings
 
 Uint8Array = npt.NDArray[np.uint8]
@@ -42,7 +43,8 @@ class PictureMaker:
         info: CameraInfo of the recording, if it has one.
 
     Raises:
-        ValueError: the CameraInfo is missing or no good, or so is the anonymiser.
+        PictureError: the CameraInfo is missing or no good.
+        ValueError: the anonymiser is.
     """
 
     def __init__(self, settings: PictureSettings, info: Any | None) -> None:
@@ -51,7 +53,7 @@ class PictureMaker:
         self._geometries: dict[Size, Geometry] = {}
         self._anonymise = None
         if settings.undistort and info is None:
-            raise ValueError(
+            raise PictureError(
                 '--undistort: there is no CameraInfo beside the images in this recording; leave '
                 '--undistort out'
             )
@@ -74,9 +76,10 @@ class PictureMaker:
 
         Raises:
             ImageDecodeError: the frame cannot be decoded, or is too large for a JPEG file.
-            ValueError: the settings do not fit it, or it could not be made anonymous.
+            FrameSizeError: the settings do not fit its size.
+            PictureError: it could not be made anonymous.
         """
-        if self._settings.copies and frame.copyable:
+        if frame.is_file and self._is_copied(frame.size) and frame.copyable:
             header = frame.header
             suffix = '.jpg' if header.codec == 'jpeg' else '.png'
             return Picture(frame.file, suffix, header.height, header.width)
@@ -92,6 +95,12 @@ class PictureMaker:
                 f'({JPEG_SIDE} columns and rows); use --format png'
             )
         return bgr
+
+    def _is_copied(self, size: Size) -> bool:
+        """Whether nothing has to change the bytes of a JPEG or PNG of this size."""
+        if self._anonymise is not None:
+            return False
+        return self._settings.copies or self.geometry(size).changes_nothing
 
     def encode(self, bgr: Uint8Array) -> Picture:
         """Encode what `prepare` gave."""

@@ -57,6 +57,8 @@ def extract_all(
         Stopped: a signal has ended it.
         ValueError: as of `extract_topic`, or a process died.
     """
+    if not parts:
+        return []
     keep_freed_memory()
     progress = _Progress(display, sum(part.count for part in parts), stop)
     # The longest first, so that no process is left alone with one at the end.
