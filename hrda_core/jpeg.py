@@ -94,7 +94,7 @@ def _decode_odd(
     if complaint.startswith(_DAMAGE) and not _is_padding(bytes(data), complaint):
         raise ImageDecodeError(
             f'this JPEG is damaged: {complaint.removeprefix(_DAMAGE[0])}; expected a whole file, '
-            'so leave the frame out'
+            'the frame is of no use'
         )
     try:
         pixels: Pixels = decode(data, **how, strict=False)

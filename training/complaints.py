@@ -45,6 +45,8 @@ def sentence(message: str, parser: ArgumentParser) -> str:
         return _unknown(found[1], parser)
     if found := re.fullmatch(r'argument (.*?): expected (one|at least one) argument', message):
         return f'{found[1].split("/")[-1]} needs a value'
+    if found := re.fullmatch(r"argument (\S+): ignored explicit argument '(.*)'", message):
+        return f'{found[1].split("/")[-1]} takes no value; leave {found[2]!r} out'
     if found := re.match(r'expected "\w+" to be one of \{(.*)\}, but it was not', message):
         return f'say what: {_subcommands(parser) or found[1]}'
     if found := re.fullmatch(

@@ -212,7 +212,7 @@ def test_a_recording_keeps_its_name_whatever_stands_beside_it(camera_bag, tmp_pa
     others = ['a', 'b'] if first == ['a'] else ['a']
     capsys.readouterr()
     assert extract(*(bags[place] for place in others), '-o', tmp_path / 'out') == 0
-    assert '2 were there already' in capsys.readouterr().out
+    assert '2 extracted before' in capsys.readouterr().out
     expected = {'monday', 'b_monday'} if first == ['a'] else {'a_monday', 'b_monday'}
     assert {name.split('/')[0] for name in frames(tmp_path / 'out')} == expected
     assert before <= set(frames(tmp_path / 'out'))

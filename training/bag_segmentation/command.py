@@ -113,8 +113,8 @@ def run(args: Any) -> int:
         args.min_confidence,
         args.compression,
     )
+    check_repeatable(args)
     settings, part = inference_settings(args), parse_part(args.shard)
-    check_repeatable(settings)
     bags, root = find_bags([Path(path) for path in args.bags]), named_path(args.output, '--output')
     outputs = plan_outputs(bags, result_names(root, bags), root, part)
     film = Path(args.video) if args.video else None

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hrda_core.classes import ClassSet
 from hrda_core.inference import InferenceSettings
@@ -85,8 +85,15 @@ def parse_part(text: str | None) -> Part:
     raise ValueError(f"--shard '{text}' is no part of a whole; expected i/n such as 1/8 to 8/8")
 
 
-def check_repeatable(settings: InferenceSettings) -> None:
-    """Raise ValueError for settings with which a frame's result is not its own alone."""
+def check_repeatable(settings: Any) -> None:
+    """Refuse settings with which a frame's result is not its own alone.
+
+    Args:
+        settings: anything with the fields of `InferenceSettings`.
+
+    Raises:
+        ValueError: there are such.
+    """
     if settings.deadline_ms is not None:
         raise ValueError(
             '--deadline_ms makes results depend on the speed of the machine; a recording does '

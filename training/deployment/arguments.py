@@ -62,4 +62,6 @@ def inference_settings(args: Namespace) -> InferenceSettings:
     names = [field.name for field in fields(InferenceSettings) if field.name in args]
     values = {name: args[name] for name in names}
     weights = parse_class_weights(args.class_weights)
+    if weights and args.get('mode') == 'exact':
+        raise ValueError('--class_weights has no effect in mode exact; add --mode=anytime')
     return InferenceSettings(**(values | {'class_weights': weights}))

@@ -174,7 +174,7 @@ def _print_counts(outcomes: Sequence[Outcome], settings: ExtractionSettings) -> 
         print(f'Dry run, nothing written. Of {counts.total()} frames: {_described(counts)}')
         return
     print(
-        f'{counts[KEPT]} images written to {settings.root}, {counts[KNOWN]} were there already; '
+        f'{counts[KEPT]} images written to {settings.root}, {counts[KNOWN]} extracted before; '
         f'of {counts.total()} frames: {_described(counts)}'
     )
     print(f'See {settings.root / "summary.html"}')

@@ -8,7 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hrda_core.image_codec import ImageDecodeError, check_format, decode_bytes, decode_image
+from hrda_core.image_codec import (
+    ImageDecodeError,
+    check_format,
+    check_image,
+    decode_bytes,
+    decode_image,
+)
 from hrda_core.image_headers import ImageHeader, inspect_image
 from hrda_core.jpeg import decode_half_grey
 from training.bags.image_message import read_image_message
@@ -81,6 +87,7 @@ class Frame:
     def bgr(self) -> Uint8Array:
         """uint8 (H, W, 3) BGR, as OpenCV encodes it; what is BGR already is not copied."""
         if not self.is_file and self.encoding.strip().lower() in _STORED_BGR:
+            check_image(self._image)  # by its own name
             # Named rgb8, its channels come out in the order in which they are stored.
             return decode_image(SimpleNamespace(**{**vars(self._image), 'encoding': 'rgb8'}))
         return np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2BGR), np.uint8)
@@ -102,5 +109,7 @@ class Frame:
         except cv2.error as error:
             raise ImageDecodeError(f'OpenCV cannot decode this jpeg: {error}') from error
         if grey is None:
-            raise ImageDecodeError('this jpeg cannot be decoded; leave the frame out')
+            raise ImageDecodeError(
+                'this jpeg cannot be decoded; expected an undamaged file, the frame is of no use'
+            )
         return np.asarray(grey, np.uint8)

@@ -12,6 +12,8 @@ from training.extraction.pictures import Picture
 
 _PART = '.part'
 _SECOND_NS = 1_000_000_000
+_LONGEST_NAME = 255
+"""Of a folder [bytes], on all usual file systems."""
 
 
 class StagedFrame(NamedTuple):
@@ -120,6 +122,12 @@ def _write(path: str, data: bytes | memoryview) -> None:
 def topic_folder(topic: str) -> str:
     """A topic as the name of a folder: /camera/image_raw is camera__image_raw.
 
-    ROS forbids two underscores in a row in the names of topics, so no two topics meet.
+    ROS forbids two underscores in a row in the names of topics, so no two topics meet. What is
+    too long for the name of a folder is cut off, and a hash tells such topics apart.
     """
-    return topic.strip('/').replace('/', '__') or 'root'
+    name = topic.strip('/').replace('/', '__') or 'root'
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha1(topic.encode(), usedforsecurity=False).hexdigest()[:12]
+    start = name.encode()[: _LONGEST_NAME - len(digest) - 1].decode(errors='ignore')
+    return f'{start}_{digest}'

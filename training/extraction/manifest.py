@@ -222,7 +222,12 @@ def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
     """Refuse settings that differ from the noted ones."""
     try:
         noted = dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise ValueError(
+            f'{path} cannot be read ({error.strerror}), so that nobody knows what the frames '
+            'beside it were extracted with; put it back, or extract to a new folder'
+        ) from error
+    except (ValueError, TypeError) as error:
         raise ValueError(f'{path} is damaged ({error}); extract to a new folder') from error
     differ = [
         f'{_given(name, noted)}, now {_given(name, settings)}'
@@ -243,7 +248,11 @@ def _given(name: str, settings: Mapping[str, Any]) -> str:
     if name not in settings:
         return f'no {option}'
     value = settings[name]
-    return f'{option} {f"{value / 1e9:g}s" if name == "every_ns" else value}'
+    if name == 'every_ns':
+        value = f'{value / 1e9:g}s'
+    if name == 'mask':
+        value = f'(a picture of sha1 {value[:8]})'
+    return f'{option} {value}'
 
 
 def read_records(path: Path) -> Iterator[FrameRecord]:

@@ -69,6 +69,10 @@ def without_drives(parts: Mapping[str, str], val: float, test: float) -> str:
     if not empty:
         return ''
     names = ' and '.join(f'--{part}' for part in empty)
+    wanted = 1 + bool(val) + bool(test)
+    if len(parts) < wanted:
+        drives = 'is 1 drive' if len(parts) == 1 else f'are {len(parts)} drives'
+        return f'no drive is left for {names}: there {drives}, it takes {wanted}; add recordings'
     return (
         f'no drive is left for {names}: the {len(parts)} in {FILE_NAME} keep the part that they '
         'have; add recordings, or delete that file to have the parts drawn anew'
@@ -91,7 +95,7 @@ def _read(root: Path) -> Mapping[str, Any]:
         content = json.loads(path.read_text())
         if all(part in (TRAIN, VAL, TEST) for part in content['drives'].values()):
             return dict(content)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise ValueError(
         f'{path} is damaged; expected {{"drives": {{NAME: "train", "val" or "test"}}}}; mend it, '

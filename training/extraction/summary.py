@@ -13,13 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from hrda_core.image_codec import ImageDecodeError, decode_bytes
 from training.contact_sheet import COLUMNS, Row, Tile, draw_sheet
 from training.extraction.manifest import FILE_NAME as MANIFEST
 from training.extraction.manifest import read_records
 from training.extraction.splits import FILE_NAME as SPLITS_FILE
 from training.extraction.splits import read_splits
 from training.extraction.timeline import KEPT, colour_of, draw_timeline
-from training.image_files import EXTRACTED, Uint8Array, read_image
+from training.image_files import EXTRACTED, Uint8Array
 from training.whole_files import write_picture, write_text
 
 FILE_NAME = 'summary.html'
@@ -105,8 +106,8 @@ def _summary(path: Path, parts: dict[str, str]) -> TopicSummary | None:
 def _small(path: Path) -> Uint8Array | None:
     """A frame at the width of the page's pictures; None when it is gone or unreadable."""
     try:
-        image = read_image(path)
-    except ValueError:
+        image = decode_bytes(path.read_bytes())
+    except (OSError, ImageDecodeError):
         return None
     height = max(1, round(image.shape[0] * _SHOWN_WIDTH / image.shape[1]))
     size = (_SHOWN_WIDTH, height)
