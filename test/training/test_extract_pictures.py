@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from extracting import extract, manifest, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrda_core.image_codec import decode_bytes
 from training.bags.writing import ImageBagWriter
-from training.cli import main
 from training.data.datasets import TargetDataset
 from training.data.frames import target_images
 from training.data.settings import TargetSettings
@@ -54,10 +53,6 @@ def mask(tmp_path):
     drawn[36:] = 0
     cv2.imwrite(str(tmp_path / 'bonnet.png'), drawn)
     return tmp_path / 'bonnet.png'
-
-
-def extract(*arguments):
-    return main(['extract', *map(str, arguments)])
 
 
 def read(path):
@@ -213,44 +208,63 @@ def test_a_mask_of_another_size_is_refused(bag, tmp_path, capsys):
     assert '--mask is 4x4 px, the recorded frames are 64x48 px' in capsys.readouterr().err
 
 
-def test_a_dummy_function_anonymises(bag, tmp_path, monkeypatch):
-    (tmp_path / 'dummy_blur.py').write_text(
-        'def hide(rgb):\n    rgb[:10] = 7\n    return rgb\n'
-        'def fail(rgb):\n    raise OSError("no model")\n'
-        'def shrink(rgb):\n    return rgb[:5]\n'
+def test_a_resize_that_changes_nothing_copies_the_bytes(bag, tmp_path):
+    extract(bag, '-o', tmp_path / 'plain')
+    extract(bag, '-o', tmp_path / 'out', '--resize', '640x480', '--crop', '0,0,64,48')
+    assert tree(tmp_path / 'out') == tree(tmp_path / 'plain')
+
+
+def test_camera_info_is_of_the_size_of_the_frames(tmp_path):
+    """A driver that bins publishes frames of half the size of its calibration."""
+    with ImageBagWriter(tmp_path / 'drive') as writer:
+        writer.write_camera_info('/camera_info', SECOND_NS, (128, 96), 2 * K, BARREL)
+        writer.write_compressed('/cam', SECOND_NS, cv2.imencode('.jpg', picture())[1].tobytes())
+    extract(tmp_path / 'drive', '-o', tmp_path / 'out')
+    info = yaml.safe_load((tmp_path / 'out' / FOLDER / 'camera_info.yaml').read_text())
+    assert (info['image_width'], info['image_height']) == SIZE
+    assert info['camera_matrix']['data'][:6] == pytest.approx(K.reshape(-1)[:6])
+    assert info['distortion_coefficients']['data'] == pytest.approx(BARREL)
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+@pytest.mark.parametrize('odd', [0, 2])
+@pytest.mark.parametrize('options', [['--crop', '0,0,64,40'], ['--mask', 'MASK']])
+def test_a_frame_of_another_size_is_damage_of_that_frame(
+    tmp_path, mask, capsys, monkeypatch, threads, odd, options
+):
+    monkeypatch.setattr('training.extraction.pool.helper_threads', lambda _: threads - 1)
+    with ImageBagWriter(tmp_path / 'drive') as writer:
+        for number in range(4):
+            shown = picture(number)[:20] if number == odd else picture(number)
+            data = cv2.imencode('.jpg', shown)[1].tobytes()
+            writer.write_compressed('/cam', SECOND_NS + number, data)
+    out, given = tmp_path / 'out', [mask if word == 'MASK' else word for word in options]
+    assert extract(tmp_path / 'drive', '-o', out, *given) == 3
+    assert len(tree(out)) == 3 + (options[0] == '--mask')
+    assert f'{tmp_path / "drive"}: /cam at {SECOND_NS + odd} ns: {options[0]}' in (
+        capsys.readouterr().out
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    hook = ['--anonymise', 'dummy_blur:hide', '--format', 'png']
-    assert extract(bag, '-o', tmp_path / 'out', *hook) == 0
-    found = read(tmp_path / 'out' / FOLDER / '1_000000000.png')
-    assert (found[:10] == 7).all() and not (found[10:] == 7).all()
-    for name in ('fail', 'shrink', 'missing'):
-        assert extract(bag, '-o', tmp_path / name, '--anonymise', f'dummy_blur:{name}') == 1
-        assert not list((tmp_path / name).rglob('*.jpg'))
+    assert [line['reason'] for line in manifest(out)] == [
+        'damaged' if number == odd else '' for number in range(4)
+    ]
 
 
-def test_an_anonymiser_that_is_not_installed_is_named(bag, tmp_path, capsys):
-    hook = ['--anonymise', 'no_such_blur {input} {output}']
-    assert extract(bag, '-o', tmp_path / 'out', *hook) == 1
-    assert 'there is no program no_such_blur; install it' in capsys.readouterr().err
-    assert not (tmp_path / 'out').exists()
+@pytest.mark.parametrize('count', [3, 30])
+def test_a_crop_that_fits_no_frame_is_refused_by_name(tmp_path, capsys, count):
+    with ImageBagWriter(tmp_path / 'drive') as writer:
+        for number in range(count):
+            writer.write_rgb('/cam', SECOND_NS + number, picture())
+    out = tmp_path / 'out'
+    assert extract(tmp_path / 'drive', '-o', out, '--crop', '0,0,65,48') == 1
+    assert f'{tmp_path / "drive"}, /cam: --crop [0, 0, 65, 48]' in capsys.readouterr().err
+    assert extract(tmp_path / 'drive', '-o', out, '--crop', '0,0,64,40') == 0
 
 
-def test_a_dummy_command_anonymises(bag, tmp_path, capsys):
-    (tmp_path / 'blur.py').write_text(
-        'import sys, cv2\npicture = cv2.imread(sys.argv[1])\npicture[:10] = 7\n'
-        'cv2.imwrite(sys.argv[2], picture)\n'
-    )
-    command = f'{sys.executable} {tmp_path / "blur.py"} {{input}} {{output}}'
-    options = ['--format', 'png', '--every', '1s', '--anonymise']
-    assert extract(bag, '-o', tmp_path / 'out', *options, command) == 0
-    assert (read(tmp_path / 'out' / FOLDER / '1_000000000.png')[:10] == 7).all()
-    broken = f'{sys.executable} -c "1/0" {{input}} {{output}}'
-    assert extract(bag, '-o', tmp_path / 'broken', *options, broken) == 1
-    assert 'ZeroDivisionError' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('hook', ['blur', 'blur {input}', 'no_such_module:f', 'os:sep'])
-def test_hooks_that_are_none_are_refused(bag, tmp_path, hook):
-    assert extract(bag, '-o', tmp_path / 'out', '--anonymise', hook) == 1
+def test_a_recording_without_calibration_is_named_before_others_are_undistorted(
+    bag, tmp_path, capsys
+):
+    with ImageBagWriter(tmp_path / 'bare') as writer:
+        writer.write_rgb('/cam', SECOND_NS, picture())
+    assert extract(bag, tmp_path / 'bare', '-o', tmp_path / 'out', '--undistort') == 1
+    assert f'beside /cam in {tmp_path / "bare"}; leave' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
