@@ -118,6 +118,21 @@ def test_max_frames_takes_the_first_good_one_of_each_part(tmp_path):
                                          *['max-frames'] * 3]  # fmt: skip
 
 
+@pytest.mark.parametrize('wrong', [7, 3600 * SECOND_NS])
+def test_a_wrong_stamp_does_not_keep_max_frames_from_their_number(tmp_path, jpeg, wrong):
+    with ImageBagWriter(tmp_path / 'drive') as bag:
+        for number in range(40):
+            record_ns = SECOND_NS + number * SECOND_NS // 10
+            message = {
+                'header': bag.header(wrong if number == 5 else record_ns),
+                'format': 'jpeg',
+                'data': np.frombuffer(jpeg(number), np.uint8),
+            }
+            bag.write('/cam', 'sensor_msgs/msg/CompressedImage', record_ns, **message)
+    extract(tmp_path / 'drive', '-o', tmp_path / 'out', '--max-frames', 8)
+    assert reasons(tmp_path / 'out').count('kept') == 8
+
+
 OPTIONS = [
     ['--every', '0.1s', '--min-motion', '3', '--clean', '--max-frames', '12'],
     ['--min-brightness', '0.5', '--max-frames', '20'],

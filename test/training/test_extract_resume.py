@@ -78,6 +78,52 @@ def test_killed_in_the_middle_then_resumed_gives_the_same_folder(camera_bag, tmp
     assert manifest(out) == manifest(tmp_path / 'whole')
 
 
+@pytest.fixture
+def copied_in_part(camera_bag):
+    """A .db3 of which only the first half was copied yet, and its whole content."""
+    (file,) = camera_bag(count=60, size=(96, 128), storage='sqlite3').glob('*.db3')
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    return file, whole
+
+
+def test_frames_that_were_damaged_are_looked_at_again(camera_bag, jpeg, tmp_path):
+    (file,) = camera_bag(count=60, storage='sqlite3').glob('*.db3')
+    out, whole = tmp_path / 'out', file.read_bytes()
+    broken = whole
+    for number in (7, 8, 59):
+        broken = broken.replace(jpeg(number)[-40:], bytes(40))
+    file.write_bytes(broken)
+    assert extract(file, '-o', out) == 3
+    before = manifest(out)
+    assert sum(line['reason'] == 'damaged' for line in before) == 3
+    assert extract(file, '-o', out) == 3
+    assert manifest(out) == before
+    file.write_bytes(whole)
+    assert extract(file, '-o', out) == 0
+    pictures = {data for name, data in tree(out).items() if name.startswith(FOLDER)}
+    assert pictures == {jpeg(number) for number in range(60)}
+    assert sum(line.get('again', False) for line in manifest(out)) == 3
+    after = manifest(out)
+    assert extract(file, '-o', out) == 0
+    assert manifest(out) == after
+    summary = (out / 'summary.html').read_text()
+    assert '60 of 60 frames kept, 0 not' in summary
+
+
+@pytest.mark.parametrize('options', [[], ['--min-motion', '1']])
+def test_a_recording_that_was_copied_on_gets_no_more_than_max_frames(
+    copied_in_part, tmp_path, options
+):
+    file, whole = copied_in_part
+    out = tmp_path / 'out'
+    extract(file, '-o', out, '--max-frames', 10, *options)
+    assert len(tree(out)) == 10
+    file.write_bytes(whole)
+    extract(file, '-o', out, '--max-frames', 10, *options)
+    assert len(tree(out)) == 10
+
+
 def test_two_extractions_to_one_folder_do_not_mix(camera_bag, tmp_path, capsys):
     import fcntl
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 import numpy as np
-from extracting import COMPRESSED, SECOND_NS, extract, tree
+import pytest
+from extracting import COMPRESSED, SECOND_NS, extract, manifest, tree
 
 from training.bags.writing import ImageBagWriter
 
@@ -67,6 +68,39 @@ def test_video_is_refused_with_a_remedy(tmp_path, capsys):
         bag.write('/cam', 'sensor_msgs/msg/CompressedImage', SECOND_NS, **fields)
     assert extract(tmp_path / 'drive', '-o', tmp_path / 'out') == 1
     assert 'republish' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('order', [['plain', 'video'], ['video', 'plain']])
+@pytest.mark.parametrize('has_twin', [False, True])
+def test_a_video_among_recordings_is_told_and_the_others_are_taken(
+    camera_bag, tmp_path, capsys, order, has_twin
+):
+    camera_bag('plain', count=3)
+    with ImageBagWriter(tmp_path / 'video') as bag:
+        fields = {'header': bag.header(1), 'format': 'h264', 'data': np.zeros(9, np.uint8)}
+        bag.write(COMPRESSED, 'sensor_msgs/msg/CompressedImage', SECOND_NS, **fields)
+        if has_twin:
+            raw = COMPRESSED.removesuffix('/compressed')
+            bag.write_rgb(raw, SECOND_NS, np.zeros((4, 4, 3), np.uint8))
+    bags = [tmp_path / name for name in order]
+    topic = ['--topic', COMPRESSED]
+    assert extract(*bags, '-o', tmp_path / 'out', *topic) == (0 if has_twin else 3)
+    assert len(tree(tmp_path / 'out')) == 3 + has_twin
+    told = capsys.readouterr()
+    assert f'{COMPRESSED} (compressed jpeg, 32x24, 3 images, 10 Hz)' in told.err
+    if has_twin:
+        assert f'{tmp_path / "video"} has no usable images on {COMPRESSED}; taking' in told.err
+    else:
+        assert f'{tmp_path / "video"}: {COMPRESSED}: compressed format' in told.out
+
+
+def test_topics_too_long_for_the_name_of_a_folder(tmp_path, jpeg):
+    names = ['/' + '/'.join(['level'] * 60) + end for end in ('/left', '/right')]
+    bag = write_topics(tmp_path / 'drive', jpeg, *names)
+    assert extract(bag, '-o', tmp_path / 'out', '--topic', names[0], '--topic', names[1]) == 0
+    folders = list((tmp_path / 'out' / 'drive').iterdir())
+    assert len(folders) == 2
+    assert sorted(line['topic'] for line in manifest(tmp_path / 'out')) == names
 
 
 def test_messages_of_video_types_are_refused_with_a_remedy(camera_bag, tmp_path, capsys):

@@ -39,3 +39,21 @@ def test_a_line_has_every_field_that_is_known_in_order(tmp_path: Path) -> None:
     line = json.loads((tmp_path / FILE_NAME).read_text())
     unknown = ['brightness', 'white', 'sharpness', 'motion', 'change', 'again']
     assert list(line) == [name for name in FrameRecord._fields if name not in unknown]
+
+
+def test_a_damaged_frame_is_known_though_its_stamp_could_not_be_read(tmp_path: Path) -> None:
+    damaged = FrameRecord('/bag', 'drive', '/camera', 7, 0, reason='damaged')
+    again = FrameRecord('/bag', 'drive', '/camera', 7, 5, kept=True, file='a.jpg', again=True)
+    with open_manifest(tmp_path, {}) as manifest:
+        manifest.append(damaged)
+        manifest.append(FrameRecord('/bag', 'drive', '/camera', 8, 6, kept=True, file='b.jpg'))
+    with open_manifest(tmp_path, {}) as manifest:
+        assert manifest.known(again.key) == damaged
+        assert manifest.known(again.key) is None
+        manifest.append(again._replace(kept=False, file='', reason='damaged'))
+        manifest.append(again)
+    assert [record.file for record in read_records(tmp_path / FILE_NAME)] == ['b.jpg', 'a.jpg']
+    with open_manifest(tmp_path, {}) as manifest:
+        assert manifest.known(again.key) == again
+        assert manifest.last_kept is not None and manifest.last_kept.file == 'b.jpg'
+        assert manifest.kept_ns == [8, 7]
