@@ -8,7 +8,8 @@ Images on TOPIC get TOPIC/label, TOPIC/confidence and TOPIC/label_info beside th
 record times and with the same headers. The same command again goes on where the last one ended,
 and skips what is finished.
 
-Exit codes: 0 done, 1 wrong usage, 2 nothing labelled, 3 something could not be read, 130 stopped.
+Exit codes: 0 done, 1 an error that is told, 2 nothing labelled, 3 something could not be read,
+130 stopped.
 """
 
 from __future__ import annotations

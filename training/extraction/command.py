@@ -8,7 +8,8 @@ JPEG and PNG messages are copied unchanged where nothing has to change them, oth
 Files are called images/DRIVE/TOPIC/SEC_NSEC.jpg after the stamp in the message; manifest.jsonl
 beside them has a line for every frame. The same command again goes on where the last one ended.
 
-Exit codes: 0 done, 1 wrong usage, 2 nothing extracted, 3 something could not be read, 130 stopped.
+Exit codes: 0 done, 1 an error that is told, 2 nothing extracted, 3 something could not be read,
+130 stopped.
 """
 
 from __future__ import annotations
