@@ -225,10 +225,17 @@ def test_a_part_that_is_asked_for_when_all_drives_have_one_is_named(season, tmp_
     assert 'no drive is left for --test: the 3 in splits.json' in capsys.readouterr().out
 
 
-def test_a_damaged_file_of_parts_is_named(tmp_path):
-    (tmp_path / 'splits.json').write_text('{"drives": {"a": "trian"}}')
-    with pytest.raises(ValueError, match=r'splits\.json is damaged'):
-        read_splits(tmp_path)
+def test_a_damaged_file_of_parts_is_named_before_the_work(camera_bag, tmp_path, capsys):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'splits.json').write_text('{"drives": {"a": "trian"}}')
+    assert extract(camera_bag(count=1), '-o', out) == 1
+    assert 'splits.json is damaged' in capsys.readouterr().err
+    (out / 'splits.json').unlink()
+    (out / 'splits.json').mkdir()
+    assert extract(tmp_path / 'drive', '-o', out) == 1
+    assert 'splits.json is damaged' in capsys.readouterr().err
+    assert not tree(out)
 
 
 def test_the_summary_stands_alone(season, tmp_path):

@@ -37,7 +37,12 @@ from training.extraction.drives import check_calibrated, drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
 from training.extraction.pool import Stopped, extract_all
 from training.extraction.settings import ExtractionSettings
-from training.extraction.splits import assign_splits, check_shares, without_drives
+from training.extraction.splits import (
+    assign_splits,
+    check_shares,
+    read_splits,
+    without_drives,
+)
 from training.extraction.summary import write_summary
 from training.progress import displayed
 from training.run.stop_signals import StopSignals
@@ -100,6 +105,7 @@ def _settings(args: Any) -> ExtractionSettings:
     root = named_path(args.output, '--output')
     if not args.dry_run:
         check_writable(root, folder=True)
+        read_splits(root)  # damage is better known before the work than behind it
     if args.processes < 1:
         raise ValueError(f'--processes {args.processes} must be at least 1')
     check_shares(args.val, args.test)
