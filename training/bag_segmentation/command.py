@@ -42,6 +42,7 @@ from training.deployment.arguments import add_inference_arguments, inference_set
 from training.extraction.rate import parse_interval
 from training.progress import Display, displayed
 from training.run.stop_signals import StopSignals
+from training.scratch import clear_abandoned_scratch
 from training.video import check_video_name
 from training.whole_files import check_writable, named_path
 
@@ -116,6 +117,7 @@ def run(args: Any) -> int:
     )
     check_repeatable(args)
     settings, part = inference_settings(args), parse_part(args.shard)
+    clear_abandoned_scratch()
     bags, root = find_bags([Path(path) for path in args.bags]), named_path(args.output, '--output')
     outputs = plan_outputs(bags, result_names(root, bags), root, part)
     film = Path(args.video) if args.video else None
