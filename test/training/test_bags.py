@@ -158,6 +158,18 @@ def test_a_truncated_mcap_gives_what_it_holds(camera_bag, jpeg, compression, par
     assert bag.expected[TOPIC] == 200
 
 
+def test_a_length_that_cannot_be_is_called_damaged(camera_bag):
+    path = camera_bag(count=4)
+    file = path / 'drive.mcap'
+    data = bytearray(file.read_bytes())
+    position = 8 + 9 + struct.unpack_from('<Q', data, 9)[0]  # behind the header
+    data[position + 7] = 0xFF
+    file.write_bytes(data)
+    bag = Bag(file)
+    frames(bag)
+    assert f'of a file of {len(data)}; what followed is lost' in bag.damage[0]
+
+
 def test_an_mcap_without_its_index_loses_nothing_and_says_so(camera_bag):
     path = camera_bag(count=4)
     file = path / 'drive.mcap'

@@ -102,6 +102,7 @@ CONFIG = Path(__file__).parents[2] / 'config' / 'train' / 'robot.yaml'
     [
         ('eval x --limit=a', "--limit is 'a', expected a whole number"),
         ('eval x --mode', '--mode needs a value'),
+        ('extract x -o y --clean=maybe', "--clean takes no value; leave 'maybe' out"),
         ('eval x --mode=exct', "--mode is 'exct', expected exact or anytime; did you mean exact?"),
         ('eval x --kind=camvit', "--kind is 'camvit', expected folder, .*; did you mean camvid?"),
         ('eval x y', 'there is an argument too many: y'),

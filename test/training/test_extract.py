@@ -114,6 +114,19 @@ def test_every_encoding_with_padded_rows_comes_out_as_the_decoder_says(tmp_path,
     np.testing.assert_array_equal(decode_bytes(found), decode_image(message))
 
 
+def test_a_damaged_raw_image_is_called_by_its_own_encoding(tmp_path, capsys):
+    bag = raw_bag(tmp_path / 'drive', np.zeros((20, 30, 3), np.uint8), step=80)
+    assert extract(bag, '-o', tmp_path / 'out') == 3
+    assert "at least 90 for this width of 'bgr8'" in capsys.readouterr().out
+
+
+def test_an_output_without_a_name_is_refused(camera_bag, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert extract(camera_bag(count=1), '-o', '') == 1
+    assert '--output is empty' in capsys.readouterr().err
+    assert not (tmp_path / 'splits.json').exists()
+
+
 def test_raw_images_become_good_jpegs(tmp_path):
     rgb = np.full((20, 30, 3), (200, 60, 20), np.uint8)
     extract(raw_bag(tmp_path / 'drive', rgb), '-o', tmp_path / 'out')

@@ -218,6 +218,12 @@ def test_a_recording_keeps_its_name_whatever_stands_beside_it(camera_bag, tmp_pa
     assert before <= set(frames(tmp_path / 'out'))
 
 
+def test_too_few_drives_for_the_parts_are_told(camera_bag, tmp_path, capsys):
+    assert extract(camera_bag(count=1), '-o', tmp_path / 'out', '--val', 0.3) == 0
+    told = capsys.readouterr().out
+    assert 'no drive is left for --val: there is 1 drive, it takes 2; add recordings' in told
+
+
 def test_a_part_that_is_asked_for_when_all_drives_have_one_is_named(season, tmp_path, capsys):
     extract(season, '-o', tmp_path / 'out', '--val', 0.3)
     assert 'no drive is left' not in capsys.readouterr().out

@@ -19,7 +19,9 @@ def test_limits_of_mode_anytime_are_taken():
     assert parse('--mode=anytime', '--budget=2').budget == 2
 
 
-@pytest.mark.parametrize('flag', ['--budget=2', '--threshold=0.1', '--deadline_ms=50'])
+@pytest.mark.parametrize(
+    'flag', ['--budget=2', '--threshold=0.1', '--deadline_ms=50', '--class_weights=car=2']
+)
 def test_limits_are_refused_in_mode_exact(flag):
     with pytest.raises(ValueError, match='has no effect in mode exact; add --mode=anytime'):
         parse(flag)

@@ -136,6 +136,8 @@ def test_sizes_may_change_in_the_middle(
     [
         (['--topic', '/left'], 'expected one of: /camera/image_raw/compressed'),
         (['--mode', 'anytime', '--deadline_ms', '50'], 'results depend on the speed'),
+        (['--deadline_ms', '50'], 'results depend on the speed'),
+        (['--output', ''], '--output is empty'),
         (['--mode', 'anytime', '--ageing', '1'], 'depend on the frames before'),
         (['--shard', '3/2'], 'expected i/n'),
         (['--shard', '1/2'], 'is one file for parts of a recording'),
