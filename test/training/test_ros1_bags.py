@@ -146,6 +146,21 @@ def test_a_damaged_chunk_header_loses_that_chunk_alone(ros1_bag, jpeg, name):
     assert len(bag.damage) == 1
 
 
+@pytest.mark.parametrize(
+    ('place', 'noise'), [(b'index_pos=', b'index_pos=\7\7'), (b'chunk_pos=', b'?' * 10)]
+)
+def test_a_damaged_index_loses_no_message(ros1_bag, jpeg, place, noise):
+    file = ros1_bag(count=8)
+    data = bytearray(file.read_bytes())
+    start = data.index(place)
+    data[start : start + len(noise)] = noise
+    file.write_bytes(data)
+    bag = Bag(file)
+    assert [topic.count for topic in bag.topics() if topic.name == TOPIC] == [8]
+    assert frames(bag) == [jpeg(number) for number in range(8)]
+    assert any('index' in text for text in bag.damage)
+
+
 def test_each_file_of_a_folder_is_a_recording(ros1_bag, tmp_path):
     ros1_bag('season/b.bag', 1)
     ros1_bag('season/a.bag', 1)

@@ -74,6 +74,7 @@ class Ros1File(RecordFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path, MAGIC, 'a ROS 1 bag of version 2.0')
         self._connections: dict[int, tuple[str, str]] = {}
+        self._end = self._size
         self._counts: Counter[int] | None = None
         self._held: dict[int, frozenset[int]] = {}
         self._read_index()
@@ -105,8 +106,13 @@ class Ros1File(RecordFile):
             (start,) = struct.unpack('<Q', first.fields['index_pos'])
             if first.opcode != _BAG_HEADER or not 0 < start < self._size:
                 raise BagDamageError('it was not closed, its index is missing')
-            counts: Counter[int] = Counter()
+        except (*_BROKEN, StopIteration) as error:
+            self._tell(f'{str(error) or "it ends at once"}; what can be read is taken')
+            return
+        counts: Counter[int] = Counter()
+        try:
             for record in _records(self._read, start, self._size):
+                self._end = start  # there is an index, so that messages end here
                 if record.opcode == _CONNECTION:
                     self._note_connection(record, self._read)
                 elif record.opcode == _CHUNK_INFO:
@@ -116,9 +122,9 @@ class Ros1File(RecordFile):
                     self._held[position] = frozenset(pairs)
                     counts.update(pairs)
             self._counts = counts
-        except (*_BROKEN, StopIteration) as error:
+        except _BROKEN:
             self._held.clear()
-            self._tell(f'{str(error) or "it ends at once"}; what can be read is taken')
+            self._tell('its index is cut off or damaged; what lies before it is read without it')
 
     def _note_connection(self, record: _Record, read: Reader) -> None:
         fields = _fields(read(record.start, record.end - record.start))
@@ -138,7 +144,7 @@ class Ros1File(RecordFile):
         """The messages as far as records follow one another; where to go on behind damage."""
         position = start
         try:
-            for record in _records(self._read, start, self._size):
+            for record in _records(self._read, start, self._end):
                 if record.opcode == _CHUNK:
                     held = self._held.get(position)
                     if topics is None or held is None or self._wanted(held, topics):
