@@ -225,7 +225,7 @@ def decode_bytes(data: bytes | memoryview) -> Rgb:
     if bgr is None or bgr.shape[:2] != (header.height, header.width):
         raise ImageDecodeError(
             f'this {header.codec} of {header.width}x{header.height} pixels cannot be decoded; '
-            'expected an undamaged file, the frame is of no use'
+            'expected an undamaged file; the frame cannot be used'
         )
     return _eight_bits(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 

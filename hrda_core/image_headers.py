@@ -188,5 +188,5 @@ def _inspect_png(data: bytes | memoryview) -> ImageHeader:
 
 def _damaged(codec: str, reason: str) -> ImageDecodeError:
     return ImageDecodeError(
-        f'this {codec} is damaged: {reason}; expected a whole file, the frame is of no use'
+        f'this {codec} is damaged: {reason}; expected a whole file; the frame cannot be used'
     )

@@ -93,8 +93,8 @@ def _decode_odd(
     """Decode a JPEG that libjpeg complained about, unless the complaint is damage."""
     if complaint.startswith(_DAMAGE) and not _is_padding(bytes(data), complaint):
         raise ImageDecodeError(
-            f'this JPEG is damaged: {complaint.removeprefix(_DAMAGE[0])}; expected a whole file, '
-            'the frame is of no use'
+            f'this JPEG is damaged: {complaint.removeprefix(_DAMAGE[0])}; expected a whole file; '
+            'the frame cannot be used'
         )
     try:
         pixels: Pixels = decode(data, **how, strict=False)

@@ -70,7 +70,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def _title(text: str) -> Image.Image:
     part = Image.new('RGB', (WIDTH, 70), PAPER)
-    ImageDraw.Draw(part).text((MARGIN, 26), text, INK, font(26))
+    ImageDraw.Draw(part).text((MARGIN, 26), _on_one_line(text), INK, font(26))
     return part
 
 
@@ -81,8 +81,9 @@ def _draw_row(row: Row) -> Image.Image:
     lines = max((len(tile.captions) for tile in row.tiles), default=0)
     part = Image.new('RGB', (WIDTH, 46 + height + 16 * lines + 14), PAPER)
     draw = ImageDraw.Draw(part)
-    draw.text((MARGIN, 12), row.heading, INK, font(19))
-    after = MARGIN + draw.textlength(row.heading, font(19)) + 14
+    heading = _on_one_line(row.heading)
+    draw.text((MARGIN, 12), heading, INK, font(19))
+    after = MARGIN + draw.textlength(heading, font(19)) + 14
     draw.text((after, 17), row.explanation, FAINT, font(14))
     for number, (tile, picture) in enumerate(zip(row.tiles, pictures, strict=True)):
         x, y = MARGIN + number * (TILE + GAP), 42
@@ -109,9 +110,14 @@ def _cross(draw: ImageDraw.ImageDraw, x: int, y: int, height: int) -> None:
     draw.line((x, y + height, x + TILE, y), ALARM, 2)
 
 
+def _on_one_line(text: str) -> str:
+    """A text without line breaks, which names of recordings may hold."""
+    return ' '.join(text.split())
+
+
 def _shortened(draw: ImageDraw.ImageDraw, text: str) -> str:
     """The end of a text that fits below a picture; ends of paths tell more than beginnings."""
-    shown = text
+    shown = text = _on_one_line(text)
     while draw.textlength(shown, font(12)) > TILE and len(shown) > 2:
         shown = f'…{shown[2:]}'
     return shown

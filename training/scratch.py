@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
+import socket
 import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
-
-_PREFIX = 'hrda_scratch_'
 
 
 class ScratchFolder:
@@ -31,13 +31,11 @@ class ScratchFolder:
 
     def __init__(self, kind: str) -> None:
         while True:
-            self._folder = tempfile.TemporaryDirectory(prefix=f'{_PREFIX}{kind}_')
+            self._folder = tempfile.TemporaryDirectory(prefix=f'{_prefix()}{kind}_')
             self.path = Path(self._folder.name)
-            lock = os.open(self.path, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.path.exists():  # else it was cleared away before it was locked
+            lock = _locked(self.path)
+            if lock is not None:  # else it was cleared away before it was locked
                 break
-            os.close(lock)
         self._unlock = weakref.finalize(self, os.close, lock)
 
     def close(self) -> None:
@@ -46,9 +44,28 @@ class ScratchFolder:
         self._unlock()
 
 
+def _prefix() -> str:
+    """The beginning of names: locks need not reach other machines that share a folder."""
+    return f'hrda_scratch_{socket.gethostname()}_'
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder; None when it is gone."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):  # where folders cannot be locked (NFS), nobody clears them either
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    if folder.exists():
+        return lock
+    os.close(lock)
+    return None
+
+
 def clear_abandoned_scratch() -> None:
-    """Delete the scratch folders of processes of this user that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f'{_PREFIX}*'):
+    """Delete the scratch folders of processes of this user, on this machine, that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f'{glob.escape(_prefix())}*'):
         with suppress(OSError):  # of another user, or just deleted by its own process
             _delete_unless_held(folder)
 

@@ -87,7 +87,7 @@ def test_a_video_among_recordings_is_told_and_the_others_are_taken(
     assert extract(*bags, '-o', tmp_path / 'out', *topic) == (0 if has_twin else 3)
     assert len(tree(tmp_path / 'out')) == 3 + has_twin
     told = capsys.readouterr()
-    assert f'{COMPRESSED} (compressed jpeg, 32x24, 3 images, 10 Hz)' in told.err
+    assert f'{COMPRESSED} (compressed jpeg, 32x24, 3 images' in told.err
     if has_twin:
         assert f'{tmp_path / "video"} has no usable images on {COMPRESSED}; taking' in told.err
     else:

@@ -43,17 +43,17 @@ def test_a_line_has_every_field_that_is_known_in_order(tmp_path: Path) -> None:
 
 def test_a_damaged_frame_is_known_though_its_stamp_could_not_be_read(tmp_path: Path) -> None:
     damaged = FrameRecord('/bag', 'drive', '/camera', 7, 0, reason='damaged')
-    again = FrameRecord('/bag', 'drive', '/camera', 7, 5, kept=True, file='a.jpg', again=True)
+    again = FrameRecord('/bag', 'drive', '/camera', 7, 5, kept=True, file='a.jpg', again=1)
     with open_manifest(tmp_path, {}) as manifest:
         manifest.append(damaged)
         manifest.append(FrameRecord('/bag', 'drive', '/camera', 8, 6, kept=True, file='b.jpg'))
     with open_manifest(tmp_path, {}) as manifest:
-        assert manifest.known(again.key) == damaged
+        assert manifest.known(again.key) == damaged._replace(again=1)
         assert manifest.known(again.key) is None
         manifest.append(again._replace(kept=False, file='', reason='damaged'))
         manifest.append(again)
-    assert [record.file for record in read_records(tmp_path / FILE_NAME)] == ['b.jpg', 'a.jpg']
+    assert [record.file for record in read_records(tmp_path / FILE_NAME)] == ['a.jpg', 'b.jpg']
     with open_manifest(tmp_path, {}) as manifest:
         assert manifest.known(again.key) == again
-        assert manifest.last_kept is not None and manifest.last_kept.file == 'b.jpg'
-        assert manifest.kept_ns == [8, 7]
+        assert manifest.compared == {(*again.key[:2], 8, 6)}
+        assert manifest.kept_ns == [7, 8]

@@ -123,7 +123,8 @@ def run(args: Any) -> int:
     film = Path(args.video) if args.video else None
     tally = Tally()
     with displayed() as display, StopSignals() as stop:
-        cameras = _choose_cameras(bags, args.topic or [], display)
+        listed = list_image_topics(bags)
+        cameras = choose_topics(listed, args.topic or [], display.say) if listed else []
         _check_film(film, bags, cameras, part.count)
         if not cameras:
             return _report_no_images(bags)
@@ -132,7 +133,7 @@ def run(args: Any) -> int:
         segmenter = Segmenter.from_checkpoint(args.checkpoint, settings)
         display.say(f'{args.checkpoint} on {segmenter.description}')
         notes = describe(Path(args.checkpoint), settings, making, segmenter.classes)
-        jobs = [plan_job(output, cameras, making, notes, display) for output in outputs]
+        jobs = [plan_job(output, listed, cameras, making, notes, display) for output in outputs]
         tally.damage += [
             text
             for job, output in zip(jobs, outputs, strict=True)
@@ -171,13 +172,6 @@ def _report(tally: Tally, is_part: bool) -> int:
     if tally.damage:
         return DAMAGED
     return 0 if tally.frames or is_part else NOTHING
-
-
-def _choose_cameras(
-    bags: Sequence[Bag], wanted: Sequence[str], display: Display
-) -> list[ImageTopic]:
-    topics = list_image_topics(bags)
-    return choose_topics(topics, wanted, display.say) if topics else []
 
 
 def _check_film(

@@ -18,15 +18,26 @@ from training.progress import Display
 
 def plan_job(
     output: Output,
+    listed: Sequence[ImageTopic],
     cameras: Sequence[ImageTopic],
     making: Making,
     notes: dict[str, str],
     display: Display,
 ) -> Job | None:
-    """What to do for a result; None where the recording has no such images."""
+    """What to do for a result; None where the recording has no such images.
+
+    Args:
+        output: the result.
+        listed: image topics of all recordings, as `list_image_topics` gives them.
+        cameras: those of them to segment.
+        making: what is made.
+        notes: how it is made.
+        display: is told what the recording lacks.
+    """
     bag = output.bag
     held = bag.topics()
-    names = topics_in(bag, held, cameras, display.say)
+    bag.drop_unpacked()  # what is asked next is known by now, and recordings may be many
+    names = topics_in(bag, held, listed, cameras, display.say)
     if not names:
         return None
     copied = [channel for channel in bag.channels() if _is_copied(channel, names, making)]

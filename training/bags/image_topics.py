@@ -81,9 +81,7 @@ def list_image_topics(bags: Iterable[Bag]) -> list[ImageTopic]:
         for topic in bag.promised_topics():
             if topic.msgtype in (*IMAGE_TYPES, *_VIDEO_TYPES) and topic.count:
                 found = looks.setdefault(topic.name, {})
-                # To unpack every file for a glance is too much; what is wrong shows later, too.
-                is_seen = bag.is_packed and found
-                found[bag.path] = _Look(topic) if is_seen else _first_look(bag, topic)
+                found[bag.path] = _look(bag, topic, list(found.values()))
         bag.drop_unpacked()
     return [_summed(name, found) for name, found in sorted(looks.items())]
 
@@ -128,7 +126,11 @@ def choose_topics(
 
 
 def topics_in(
-    bag: Bag, topics: Sequence[Topic], chosen: Sequence[ImageTopic], say: Callable[[str], None]
+    bag: Bag,
+    topics: Sequence[Topic],
+    listed: Sequence[ImageTopic],
+    chosen: Sequence[ImageTopic],
+    say: Callable[[str], None],
 ) -> list[str]:
     """Names of the topics of a recording that show the chosen cameras.
 
@@ -138,24 +140,26 @@ def topics_in(
     Args:
         bag: the recording; video without a twin is damage of it.
         topics: what it holds.
+        listed: as `list_image_topics` gives them for all recordings.
         chosen: as `choose_topics` gives them.
         say: gets a sentence about each that it lacks.
     """
-    there = {t.name: t for t in topics if t.msgtype in IMAGE_TYPES and t.count}
-    names: list[str] = []
-    for name, problem in [(camera.name, camera.unusable.get(bag.path, '')) for camera in chosen]:
-        if name in there and not problem:
-            names.append(name)
-            continue
+    there = {t.name for t in topics if t.msgtype in IMAGE_TYPES and t.count}
+    problems = {t.name: t.unusable[bag.path] for t in listed if bag.path in t.unusable}
+    usable = there - set(problems)
+    names = []
+    for name in [camera.name for camera in chosen]:
         other = name.removesuffix(TWIN) if name.endswith(TWIN) else name + TWIN
-        has_twin = other in there and not _first_look(bag, there[other]).problem
-        taking = f'; taking {other}' if has_twin else ''
-        if has_twin:
-            names.append(other)
-        elif problem:
-            bag.tell([f'{bag.path}: {name}: {problem}'])
+        names += [name] if name in usable else [other] if other in usable else []
+        if name in usable:
             continue
-        say(f'{bag.path} has no {"usable " if problem else ""}images on {name}{taking}')
+        seen = name if name in problems else other
+        if seen in problems and other not in usable:
+            bag.tell([f'{bag.path}: {seen}: {problems[seen]}'])
+            continue
+        kind = 'usable images' if name in problems else 'images'
+        taking = f'; taking {other}' if other in usable else ''
+        say(f'{bag.path} has no {kind} on {name}{taking}')
     return list(dict.fromkeys(names))
 
 
@@ -191,17 +195,23 @@ def _only_camera(topics: Sequence[ImageTopic], say: Callable[[str], None]) -> Im
     return cameras[0]
 
 
-def _first_look(bag: Bag, topic: Topic) -> _Look:
+def _look(bag: Bag, topic: Topic, others: Sequence[_Look]) -> _Look:
+    """A look at a topic of a bag, given those at the same topic of others."""
+    if topic.msgtype in _VIDEO_TYPES:
+        problem = f'messages of type {topic.msgtype} are a video stream; {REPUBLISH}'
+        return _Look(topic, 'video', problem)
+    alike = next((look for look in others if look.topic.msgtype == topic.msgtype), None)
+    if bag.is_packed and alike is not None:
+        # To unpack every file for a glance is too much: a camera mostly stays what it is.
+        return alike._replace(topic=topic)
+    return _first_look(bag, topic, _FIRST_MESSAGES if alike is None else 1)
+
+
+def _first_look(bag: Bag, topic: Topic, count: int) -> _Look:
     times: list[int] = []
     look = ('', '', '')
-    for message in islice(bag.messages([topic.name]), _FIRST_MESSAGES):
-        if topic.msgtype in _VIDEO_TYPES:
-            look = (
-                'video',
-                f'messages of type {topic.msgtype} are a video stream; {REPUBLISH}',
-                '',
-            )
-        elif not times:
+    for message in islice(bag.messages([topic.name]), count):
+        if not times:
             look = _look_at(message)
         times.append(message.record_ns)
     gaps = sorted(b - a for a, b in pairwise(times))

@@ -163,10 +163,13 @@ class McapFile(RecordFile):
         self, start: int, topics: frozenset[str] | None
     ) -> Generator[Found, None, int | None]:
         """The messages as far as records follow one another; where to go on behind damage."""
-        position = start
+        begin = following = start
         try:
             for record in walk_records(self._read, start, self._size):
-                position = record.start
+                begin, following = record.start, record.end
+                is_listed = begin - RECORD_HEAD.size in self._chunk_channels
+                if is_listed and record.opcode != mcap.CHUNK:
+                    raise BagDamageError(f'the chunk at byte {begin} is damaged')
                 if record.opcode == mcap.DATA_END:
                     if not self._complete:
                         self._tell('its index is cut off or damaged; no message before it is lost')
@@ -177,10 +180,11 @@ class McapFile(RecordFile):
                     yield found
                 if not record.whole:
                     raise self._cut_off(record.end)
-            self._tell(f'it ends without an end mark at byte {self._size}; what followed is lost')
+            raise BagDamageError(
+                f'it ends without an end mark at byte {self._size}; what followed is lost'
+            )
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
-            return self._tell_and_skip(error, position, self._chunk_channels)
-        return None
+            return self._tell_and_skip(error, begin, following, self._chunk_channels)
 
     def _walk_chunk(self, chunk: Record, topics: frozenset[str] | None) -> Iterator[Found]:
         held = self._chunk_channels.get(chunk.start - RECORD_HEAD.size)

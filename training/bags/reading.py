@@ -187,7 +187,7 @@ class Bag:
             yield storage
         finally:
             if plain is None or not plain.problem:  # which tells of all that follows from it
-                self.tell(storage.damage)
+                self.tell(f'{file.parent}/{text}' for text in storage.damage)
             storage.close()
 
     def _unpack(self, file: Path) -> UnpackedFile:
@@ -196,7 +196,7 @@ class Bag:
             self.drop_unpacked()
             self._unpacked = UnpackedFile(file)
         if problem := self._unpacked.problem:
-            self.tell([f'{file.name} is damaged: {problem}; what followed is lost'])
+            self.tell([f'{file} is damaged: {problem}; what followed is lost'])
         return self._unpacked
 
     def tell(self, sentences: Iterable[str]) -> None:

@@ -10,8 +10,6 @@ from training.bags.raw_message import BagDamageError
 
 _WINDOW_BYTES = 256
 """Read at once, as the heads of a record and of the message in it follow one another."""
-
-
 _LIKELY_BYTES = 1 << 32
 """A record that lacks more than this at the end of a file never was that long."""
 
@@ -70,7 +68,7 @@ class RecordFile:
 
     def _cut_off(self, record_end: int) -> BagDamageError:
         missing = record_end - self._size
-        if missing > _LIKELY_BYTES:
+        if not 0 < missing < _LIKELY_BYTES:
             return BagDamageError(
                 f'a record claims to end at byte {record_end} of a file of {self._size}; what '
                 'followed is lost'
@@ -81,12 +79,24 @@ class RecordFile:
         )
 
     def _tell_and_skip(
-        self, error: Exception, position: int, chunks: Collection[int]
+        self, error: Exception, last: int, failed: int, chunks: Collection[int]
     ) -> int | None:
-        """Tell of damage; where the next of the chunks that the index lists begins, if any."""
-        following = min((at for at in chunks if at > position), default=None)
+        """Tell of damage, and say where to go on.
+
+        Args:
+            error: the damage.
+            last: where the last record begins that could be read, though perhaps not its length.
+            failed: where the next one should begin.
+            chunks: where chunks begin that the index lists.
+
+        Returns:
+            Where the next chunk begins; None without any.
+        """
+        following = min((at for at in chunks if at > last and at != failed), default=None)
         until = '' if following is None else f', up to the chunk at byte {following}'
-        self._tell(f'{error}{until}')
+        # Of others, which Python raises, nobody else knows the words.
+        what = error if isinstance(error, BagDamageError) else f'the record at byte {last} is none'
+        self._tell(f'{what}{until}')
         return following
 
     def _tell(self, text: str) -> None:

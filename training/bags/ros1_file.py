@@ -34,6 +34,8 @@ _LENGTH = struct.Struct('<I')
 _PAIR = struct.Struct('<II')
 _BROKEN = (BagDamageError, struct.error, UnicodeDecodeError)
 """What reading damaged records runs into."""
+_FIRST_BYTES = 4096
+"""The first record is filled up to this size."""
 _MOST_HEADER = 1 << 20
 """A longer header of a record is damage."""
 
@@ -74,7 +76,7 @@ class Ros1File(RecordFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path, MAGIC, 'a ROS 1 bag of version 2.0')
         self._connections: dict[int, tuple[str, str]] = {}
-        self._end = self._size
+        self._begin, self._end = len(MAGIC), self._size
         self._counts: Counter[int] | None = None
         self._held: dict[int, frozenset[int]] = {}
         self._read_index()
@@ -102,17 +104,15 @@ class Ros1File(RecordFile):
     def _read_index(self) -> None:
         """Take connections, counts and chunk contents from the end of the file, if it has one."""
         try:
-            first = next(_records(self._read, len(MAGIC), self._size))
-            (start,) = struct.unpack('<Q', first.fields['index_pos'])
-            if first.opcode != _BAG_HEADER or not 0 < start < self._size:
-                raise BagDamageError('it was not closed, its index is missing')
-        except (*_BROKEN, StopIteration) as error:
-            self._tell(f'{str(error) or "it ends at once"}; what can be read is taken')
+            start = self._index_start()
+        except BagDamageError as error:
+            self._tell(f'{error}; what can be read is taken')
             return
         counts: Counter[int] = Counter()
         try:
             for record in _records(self._read, start, self._size):
-                self._end = start  # there is an index, so that messages end here
+                if record.opcode in (_CONNECTION, _CHUNK_INFO):
+                    self._end = start  # there is an index, so that messages end here
                 if record.opcode == _CONNECTION:
                     self._note_connection(record, self._read)
                 elif record.opcode == _CHUNK_INFO:
@@ -121,10 +121,24 @@ class Ros1File(RecordFile):
                     (position,) = struct.unpack('<Q', record.fields['chunk_pos'])
                     self._held[position] = frozenset(pairs)
                     counts.update(pairs)
+            if not set(counts) <= set(self._connections):
+                raise BagDamageError('it counts messages of unknown topics')
             self._counts = counts
         except _BROKEN:
             self._held.clear()
             self._tell('its index is cut off or damaged; what lies before it is read without it')
+
+    def _index_start(self) -> int:
+        """Where the index begins, as the first record tells."""
+        try:
+            first = next(_records(self._read, len(MAGIC), self._size))
+            (start,) = struct.unpack('<Q', first.fields['index_pos'])
+        except (*_BROKEN, StopIteration) as error:
+            self._begin += _FIRST_BYTES
+            raise BagDamageError('its first record is damaged, or it ends in it') from error
+        if first.opcode != _BAG_HEADER or not 0 < start < self._size:
+            raise BagDamageError('it was not closed, its index is missing')
+        return int(start)
 
     def _note_connection(self, record: _Record, read: Reader) -> None:
         fields = _fields(read(record.start, record.end - record.start))
@@ -134,7 +148,7 @@ class Ros1File(RecordFile):
 
     def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
         """All messages of `topics` (None: of all)."""
-        start: int | None = len(MAGIC)
+        start: int | None = self._begin
         while start is not None:
             start = yield from self._walk_from(start, topics)
 
@@ -142,20 +156,23 @@ class Ros1File(RecordFile):
         self, start: int, topics: frozenset[str] | None
     ) -> Generator[Found, None, int | None]:
         """The messages as far as records follow one another; where to go on behind damage."""
-        position = start
+        begin = following = start
         try:
             for record in _records(self._read, start, self._end):
+                begin = following
                 if record.opcode == _CHUNK:
-                    held = self._held.get(position)
+                    held = self._held.get(begin)
                     if topics is None or held is None or self._wanted(held, topics):
                         yield from self._walk_chunk(record, topics)
                 else:
                     yield from self._message(self._read, record, topics)
+                following = record.end
                 if not record.whole:
                     raise self._cut_off(record.end)
-                position = record.end
+            if any(chunk > begin for chunk in self._held):
+                raise BagDamageError(f'the length of the record at byte {begin} is damaged')
         except _BROKEN as error:
-            return self._tell_and_skip(error, position, self._held)
+            return self._tell_and_skip(error, begin, following, self._held)
         return None
 
     def _walk_chunk(self, chunk: _Record, topics: frozenset[str] | None) -> Iterator[Found]:
@@ -209,7 +226,7 @@ def _records(read: Reader, start: int, end: int) -> Iterator[_Record]:
             raise BagDamageError(f'it is cut off at byte {end}; what followed is lost')
         head = read(start + _LENGTH.size, length + _LENGTH.size)
         fields = _fields(head[:length])
-        opcode = fields.get('op', b'\0')[0]
+        opcode = (fields.get('op') or b'\0')[0]
         if opcode not in _KNOWN:
             raise BagDamageError(f'byte {start} cannot start a record; what follows is lost')
         (size,) = _LENGTH.unpack(head[length:])

@@ -67,6 +67,7 @@ class FrameChooser:
         self._settings = settings
         self._overview = overview
         self._clock = FrameClock(settings.every_ns)
+        self._span = max(overview.last_ns - overview.first_ns, 0) + 1
         self._filled = {self._slot(record_ns) for record_ns in kept_before}
         self._kept = len(kept_before)
         self._last: FrameFigures | None = None
@@ -82,8 +83,8 @@ class FrameChooser:
         """
         most = self._settings.max_frames
         # A recording that was cut off at first may have had its whole share by then.
-        is_full = most and (self._kept >= most or self._slot(record_ns) in self._filled)
-        return SPREAD if is_full else ''
+        is_full = self._kept >= most or (self._span > 1 and self._slot(record_ns) in self._filled)
+        return SPREAD if most and is_full else ''
 
     def refuse_by_pixels(self, figures: FrameFigures) -> tuple[str, Change | None]:
         """Why a frame is left out because of its picture ('' if it is not), and its change."""
@@ -124,6 +125,5 @@ class FrameChooser:
 
     def _slot(self, record_ns: int) -> int:
         """Which of the `max_frames` equal parts of the drive a time is in."""
-        span = max(self._overview.last_ns - self._overview.first_ns, 0) + 1
-        place = min(max(record_ns - self._overview.first_ns, 0), span - 1)
-        return place * self._settings.max_frames // span
+        place = min(max(record_ns - self._overview.first_ns, 0), self._span - 1)
+        return place * self._settings.max_frames // self._span

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ from training.extraction.arguments import (
     choice_settings,
     picture_settings,
 )
-from training.extraction.drive_topic import KEPT, KNOWN, Outcome
+from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
 from training.extraction.drives import check_calibrated, drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
-from training.extraction.pool import Stopped, extract_all
+from training.extraction.pool import extract_all
 from training.extraction.settings import ExtractionSettings
 from training.extraction.splits import (
     assign_splits,
@@ -43,9 +43,9 @@ from training.extraction.splits import (
     read_splits,
     without_drives,
 )
-from training.extraction.summary import write_summary
+from training.extraction.summary import delete_summary, write_summary
 from training.progress import displayed
-from training.run.stop_signals import StopSignals
+from training.run.stop_signals import Stopped, StopSignals, interrupting
 from training.scratch import clear_abandoned_scratch
 from training.whole_files import check_writable, named_path
 
@@ -94,6 +94,9 @@ def run(args: Any) -> int:
         except Stopped as signal:
             print(stopped(signal, 'nothing was written') if args.dry_run else stopped(signal))
             return STOPPED
+        unfit = [outcome.unfit for outcome in outcomes if outcome.unfit]
+        if outcomes and len(unfit) == len(outcomes):
+            raise ValueError(unfit[0])
         # A signal from here on changes nothing: the little that is left is finished.
         if outcomes and not args.dry_run:
             _finish(settings.root, {outcome.part.drive for outcome in outcomes}, args)
@@ -112,6 +115,8 @@ def _settings(args: Any) -> ExtractionSettings:
     picture = picture_settings(args)
     if picture.anonymise is not None:
         load_anonymiser(picture.anonymise)
+        if not args.dry_run:
+            delete_summary(root)  # it may show what is to be hidden
     return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
 
 
@@ -120,26 +125,25 @@ def _extracted(
 ) -> tuple[list[ImageTopic], list[Outcome]]:
     """The image topics of the recordings, and what became of those that were chosen."""
     with displayed() as display:
-        topics = list_image_topics(_unless_stopped(bags, stop))
-        for topic in topics:
-            display.say(str(topic))
-        chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
-        parts = drive_topics(settings.root, bags, chosen, display.say) if chosen else []
-        if settings.picture.undistort:
-            check_calibrated(parts)
-        for part in parts if not settings.dry_run else ():
-            folder = part.folder(settings.root)
-            for bag in bags:
-                bag.check_outside(folder)
-            check_writable(folder, folder=True)
+        with interrupting():
+            topics = list_image_topics(bags)
+            for topic in topics:
+                display.say(str(topic))
+            chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
+            parts = drive_topics(settings.root, bags, topics, chosen, display.say)
+            _check(parts, bags, settings)
         return topics, extract_all(parts, settings, args.processes, display, stop)
 
 
-def _unless_stopped(bags: Sequence[Bag], stop: StopSignals) -> Iterator[Bag]:
-    for bag in bags:
-        if stop.received:
-            raise Stopped(stop.received)
-        yield bag
+def _check(parts: Sequence[DriveTopic], bags: Sequence[Bag], settings: ExtractionSettings) -> None:
+    """Refuse what can be seen to fail before the work."""
+    if settings.picture.undistort:
+        check_calibrated(parts)
+    for part in parts if not settings.dry_run else ():
+        folder = part.folder(settings.root)
+        for bag in bags:
+            bag.check_outside(folder)
+        check_writable(folder, folder=True)
 
 
 def _finish(root: Path, drives: set[str], args: Any) -> None:
@@ -157,8 +161,10 @@ def _report(
     topics: Sequence[ImageTopic],
 ) -> int:
     """Print what was done; the exit code."""
-    damage = [text for bag in bags for text in bag.damage]
-    damage += [text for outcome in outcomes for text in outcome.damage if text not in damage]
+    sentences = [text for bag in bags for text in bag.damage]
+    for outcome in outcomes:
+        sentences += [*outcome.damage, *filter(None, [outcome.unfit])]
+    damage = list(dict.fromkeys(sentences))
     if not topics:
         print(no_images(bags))
     else:

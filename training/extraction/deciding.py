@@ -24,7 +24,7 @@ from training.extraction.settings import ChoiceSettings
 
 _MOST_SENTENCES = 20
 """About damaged frames, which all stand in the manifest."""
-_MOST_MISFITS = 20
+_MOST_MISFITS = 300
 """Of so many frames one must fit the settings."""
 Unreadable = BagDamageError | ImageDecodeError
 
@@ -81,7 +81,8 @@ class Decider:
         self._output = output
         self._helpers = helpers
         self._waiting: deque[_Seen] = deque()
-        self._misfits: list[FrameSizeError] = []
+        self._misfit: FrameSizeError | None = None
+        self._misfits = 0
         self._begun = 0
         """With so many of those that wait, something is done meanwhile."""
 
@@ -115,11 +116,11 @@ class Decider:
         before = self._output.known(record.key)
         if before is not None and before.reason == DAMAGED:
             # Perhaps it is not any more, as when the recording had not been copied to its end.
-            record, before = record._replace(again=True), None
+            record, before = record._replace(again=before.again), None
         if before is not None:
-            is_needed = self._choice.looks_at_pixels and self._output.is_last_kept(before)
+            is_needed = self._choice.looks_at_pixels and self._output.is_compared(before)
         else:
-            is_needed = not (refusal or self._chooser.refuse_by_spread(record.record_ns))
+            is_needed = not (refusal or self._is_spare(record))
         seen = _Seen(record, before)
         return self._read(seen, message) if is_needed else seen
 
@@ -138,13 +139,21 @@ class Decider:
     def _decide(self) -> None:
         seen = self._waiting.popleft()
         self._begun -= seen.ahead is not None
+        self.outcome.counts[self._decided(seen)] += 1
+
+    def _is_spare(self, record: FrameRecord) -> bool:
+        """Whether the frame is one too many, so that nobody need look at it.
+
+        One that was damaged is looked at in any case: it is one too many if it is whole by now.
+        """
+        return not record.again and bool(self._chooser.refuse_by_spread(record.record_ns))
+
+    def _decided(self, seen: _Seen) -> str:
+        """What becomes of a frame."""
         if seen.before is not None:
-            result = self._pass(seen, seen.before)
-        else:
-            record = seen.record
-            refusal = record.reason or self._chooser.refuse_by_spread(record.record_ns)
-            result = self._refuse(record, refusal) if refusal else self._look(seen)
-        self.outcome.counts[result] += 1
+            return self._pass(seen, seen.before)
+        refusal = seen.record.reason or (SPREAD if self._is_spare(seen.record) else '')
+        return self._refuse(seen.record, refusal) if refusal else self._look(seen)
 
     def _pass(self, seen: _Seen, before: FrameRecord) -> str:
         """A frame that an earlier run has decided on."""
@@ -169,12 +178,17 @@ class Decider:
             if record.reason:
                 return self._refuse(record, record.reason)
             made = None if seen.made is None else self._helpers.wait(seen.made)
+            if record.again and (spare := self._chooser.refuse_by_spread(record.record_ns)):
+                self._output.check(frame, made)
+                return self._refuse(record, spare)
             self._output.keep(frame, record, made)
         except (BagDamageError, ImageDecodeError) as error:
             return self._note_damage(record, str(error))
         except FrameSizeError as error:
-            self._misfits.append(error)
-            if len(self._misfits) == _MOST_MISFITS:
+            # Without its traceback, which would keep the picture.
+            self._misfit = self._misfit or error.with_traceback(None)
+            self._misfits += 1
+            if self._misfits == _MOST_MISFITS:
                 self._check_fit()
             return self._note_damage(record, str(error))
         self._chooser.keep(record.record_ns, figures)
@@ -182,12 +196,11 @@ class Decider:
 
     def _check_fit(self) -> None:
         """Refuse settings that fit no frame: that is no damage of frames of another size."""
-        if self._misfits and not self.outcome.counts[KEPT] + self.outcome.counts[KNOWN]:
-            raise self._misfits[0]
+        counts = self.outcome.counts
+        if self._misfit is not None and not counts[KEPT] + counts[KNOWN]:
+            raise self._misfit
 
     def _refuse(self, record: FrameRecord, reason: str) -> str:
-        if record.again and reason == SPREAD:
-            return DAMAGED  # another frame stands for it already
         self._output.refuse(record if record.reason else record._replace(reason=reason))
         return reason
 

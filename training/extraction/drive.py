@@ -15,7 +15,7 @@ from training.extraction.helpers import Helpers
 from training.extraction.manifest import open_manifest
 from training.extraction.output import FolderOutput, NoOutput, Output
 from training.extraction.overview import look_over
-from training.extraction.picture_errors import PictureError
+from training.extraction.picture_errors import AnonymiseError, PictureError
 from training.extraction.pictures import PictureMaker
 from training.extraction.settings import ExtractionSettings
 
@@ -42,6 +42,8 @@ def extract_topic(
     try:
         decider = _extracted(bag, part, settings, report, helpers)
     except PictureError as error:
+        return Outcome(part, unfit=f'{part.bag}, {part.topic}: {error}')
+    except AnonymiseError as error:
         report(0)  # a signal to all processes ends programs that anonymise, too
         raise ValueError(f'{part.bag}, {part.topic}: {error}') from error
     seen, promised = decider.outcome.counts.total(), bag.expected.get(part.topic, 0)
@@ -65,7 +67,8 @@ def _extracted(
     info = _camera_info(bag, part.info_topic)
     with Helpers(helpers) as crew:
         overview = look_over(bag, part.topic, settings.choice, lambda: report(0), crew)
-        with _opened(part, settings, info, crew) as output:
+        maker = PictureMaker(settings.picture, info, lambda: report(0))
+        with _opened(part, settings, info, maker, crew) as output:
             chooser = FrameChooser(settings.choice, overview, output.kept_before)
             decider = Decider(part, settings.choice, chooser, output, crew)
             for message in bag.messages([part.topic]):
@@ -86,9 +89,12 @@ def _camera_info(bag: Bag, topic: str) -> Any | None:
 
 @contextmanager
 def _opened(
-    part: DriveTopic, settings: ExtractionSettings, info: Any | None, helpers: Helpers
+    part: DriveTopic,
+    settings: ExtractionSettings,
+    info: Any | None,
+    maker: PictureMaker,
+    helpers: Helpers,
 ) -> Iterator[Output]:
-    maker = PictureMaker(settings.picture, info)
     if settings.dry_run:
         yield NoOutput()
         return

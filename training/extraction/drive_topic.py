@@ -44,8 +44,10 @@ class Outcome:
         counts: frames by what became of them: kept now, known as kept from an earlier run, or
             the reason why not.
         damage: what could not be read, one sentence each.
+        unfit: why what is asked for cannot be done to its frames; empty when it can.
     """
 
     part: DriveTopic
     counts: Counter[str] = field(default_factory=Counter)
     damage: list[str] = field(default_factory=list)
+    unfit: str = ''

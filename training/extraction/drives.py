@@ -10,11 +10,18 @@ from training.bags.names import drive_folders, drive_names
 from training.bags.reading import CAMERA_INFO, Bag
 from training.extraction.camera_info import info_topics
 from training.extraction.drive_topic import DriveTopic
-from training.extraction.manifest import FILE_NAME, read_records
+from training.extraction.manifest import FILE_NAME, first_record
+
+_MOST_NAMED = 5
+"""Recordings in one sentence."""
 
 
 def drive_topics(
-    root: Path, bags: Sequence[Bag], chosen: Sequence[ImageTopic], say: Callable[[str], None]
+    root: Path,
+    bags: Sequence[Bag],
+    listed: Sequence[ImageTopic],
+    chosen: Sequence[ImageTopic],
+    say: Callable[[str], None],
 ) -> list[DriveTopic]:
     """What there is to extract: the chosen cameras of every bag.
 
@@ -22,6 +29,7 @@ def drive_topics(
         root: output folder. A bag that was extracted to it before keeps the name that it got
             then, whatever other bags stand beside it now.
         bags: the recordings.
+        listed: their image topics, as `list_image_topics` gives them.
         chosen: as `choose_topics` gives them.
         say: gets a sentence about each camera that a bag lacks.
     """
@@ -31,7 +39,7 @@ def drive_topics(
         topics = bag.promised_topics()
         counts = {topic.name: topic.count for topic in topics}
         infos = {t.name for t in topics if t.msgtype == CAMERA_INFO and t.count}
-        for name in topics_in(bag, topics, chosen, say):
+        for name in topics_in(bag, topics, listed, chosen, say):
             beside = [info for info in info_topics(name) if info in infos]
             info = beside[0] if beside else ''
             parts.append(DriveTopic(bag.path, drive, name, counts[name], info))
@@ -46,9 +54,10 @@ def check_calibrated(parts: Sequence[DriveTopic]) -> None:
     """
     bare = [f'{part.topic} in {part.bag}' for part in parts if not part.info_topic]
     if bare:
+        rest = f' and {len(bare) - _MOST_NAMED} more' if len(bare) > _MOST_NAMED else ''
         raise ValueError(
-            f'--undistort: there is no CameraInfo beside {", ".join(bare)}; leave these '
-            'recordings or --undistort out'
+            f'--undistort: there is no CameraInfo beside {", ".join(bare[:_MOST_NAMED])}{rest}; '
+            'leave these recordings or --undistort out'
         )
 
 
@@ -56,7 +65,7 @@ def _earlier_name(root: Path, bag: Bag) -> str:
     """The drive that an earlier run made of a bag; '' if there is none."""
     for folder in drive_folders(root, bag):
         for manifest in folder.glob(f'*/{FILE_NAME}'):
-            first = next(read_records(manifest), None)
+            first = first_record(manifest)
             if first is not None and Path(first.bag).resolve() == bag.path.resolve():
                 return folder.name
     return ''

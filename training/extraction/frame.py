@@ -110,6 +110,6 @@ class Frame:
             raise ImageDecodeError(f'OpenCV cannot decode this jpeg: {error}') from error
         if grey is None:
             raise ImageDecodeError(
-                'this jpeg cannot be decoded; expected an undamaged file, the frame is of no use'
+                'this jpeg cannot be decoded; expected an undamaged file; the frame cannot be used'
             )
         return np.asarray(grey, np.uint8)

@@ -45,10 +45,14 @@ class FrameWriter:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder = folder
         self._manifest = manifest
-        for part in folder.glob(f'.*{_PART}'):
-            part.unlink()
+        self.delete_parts()
         # Asked of the system for each frame, it would cost as much as naming the file.
         self._there = frozenset(os.listdir(folder))  # noqa: PTH208
+
+    def delete_parts(self) -> None:
+        """Delete what was written and got no name, as on a full disk."""
+        for part in self._folder.glob(f'.*{_PART}'):
+            part.unlink()
 
     def stage(self, picture: Picture, number: int) -> StagedFrame:
         """Write a hidden file; several threads may do so at once.

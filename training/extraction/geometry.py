@@ -54,7 +54,8 @@ def read_lens(info: Any, size: Size) -> Lens:
 
     Args:
         info: anything with the fields of sensor_msgs/CameraInfo.
-        size: (width, height) of the frames [px]; a calibration of another size is scaled.
+        size: (width, height) of the frames [px]; for those of a part of the sensor, or binned
+            ones, a calibration of all of it is moved and scaled.
 
     Raises:
         PictureError: the camera is not calibrated, or its calibration cannot be used.
@@ -79,7 +80,7 @@ def read_lens(info: Any, size: Size) -> Lens:
             '--undistort: the CameraInfo of the recording holds values that are no numbers; '
             'leave --undistort out, or calibrate the camera again'
         )
-    scale = np.diag([size[0] / info.width, size[1] / info.height, 1.0])
+    scale = _recorded(info, size)
     fisheye = model in _FISHEYES
     return Lens(
         k=scale @ k,
@@ -88,6 +89,27 @@ def read_lens(info: Any, size: Size) -> Lens:
         straight=scale @ (p if p[0, 0] > 0 else k),
         fisheye=fisheye,
     )
+
+
+def _recorded(info: Any, size: Size) -> npt.NDArray[np.float64]:
+    """From pixels of the calibration to those of the recorded frames, (3, 3).
+
+    Drivers publish a region of interest, or pixels put together (binning), with the calibration
+    of the whole sensor (sensor_msgs/CameraInfo).
+
+    Args:
+        info: anything with the fields of sensor_msgs/CameraInfo.
+        size: (width, height) of the recorded frames [px].
+    """
+    whole = (info.width, info.height)
+    if not all(whole) or whole == size:
+        return np.eye(3)
+    roi = getattr(info, 'roi', None)
+    has_roi = roi is not None and roi.width and roi.height
+    left, top = (roi.x_offset, roi.y_offset) if has_roi else (0, 0)
+    width, height = (roi.width, roi.height) if has_roi else whole
+    scale = np.diag([size[0] / width, size[1] / height, 1.0])
+    return scale @ np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
 
 
 def _coefficients(d: npt.NDArray[np.float64], fisheye: bool) -> npt.NDArray[np.float64]:
@@ -123,10 +145,10 @@ class Geometry:
     """
 
     def __init__(self, settings: PictureSettings, size: Size, info: Any | None) -> None:
-        self._lens = read_lens(info, size) if settings.undistort and info is not None else None
-        self._maps = None if self._lens is None else self._lens.maps(size)
         self._recorded = size
         self._part = _checked(settings.crop, size)
+        self._lens = read_lens(info, size) if settings.undistort and info is not None else None
+        self._maps = None if self._lens is None else self._lens.maps(size)
         self.size: Size = self._part[2:]
         if settings.resize is not None:
             fitted = fit_size(*self.size, settings.resize)
@@ -176,8 +198,7 @@ class Geometry:
         Sizes and focal lengths are scaled as image_proc's resize node does it.
         """
         left, top, width, height = self._part
-        sizes = zip(self._recorded, (info.width, info.height), strict=True)
-        before = np.diag([*(a / b if b else 1.0 for a, b in sizes), 1.0])
+        before = _recorded(info, self._recorded)
         shift = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
         scale = np.diag([self.size[0] / width, self.size[1] / height, 1.0])
         change = scale @ shift
@@ -200,7 +221,7 @@ def read_mask(data: bytes, name: str) -> npt.NDArray[np.bool_]:
     """Read a mask picture: bool (H, W), False where it is black.
 
     Raises:
-        ValueError: the bytes are no picture.
+        PictureError: the bytes are no picture.
     """
     grey = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
     if grey is None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,9 @@ DAMAGED = 'damaged'
 _PATIENCE_S = 2.0
 """A process that was just killed may hold its lock for a moment longer."""
 _FLUSH_EVERY_S = 0.1
+_KINDS = {'record_ns': int, 'stamp_ns': int, 'kept': bool, 'reason': str, 'file': str}
+"""What a run depends on in the lines of an earlier one."""
+_IMAGE_NAME = re.compile(r'\d+_\d{9}(_\d+)?\.(jpg|png)')
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 """To look for lists within themselves takes a third of the time, and records hold none."""
 
@@ -53,8 +57,8 @@ class FrameRecord(NamedTuple):
         reason: a word for why there is none: 'every', 'dark', ..., 'damaged'; empty otherwise.
         detail: a sentence about the damage.
         file: image file, beside the manifest; empty when there is none.
-        again: whether the frame was damaged when an earlier run read it; the line takes the
-            place of that one. Absent where not.
+        again: the frame was damaged when an earlier run read it, and this line takes the place
+            of that one: the first, second, ... of those with its times. Absent where not.
     """
 
     bag: str
@@ -76,7 +80,7 @@ class FrameRecord(NamedTuple):
     reason: str = ''
     detail: str = ''
     file: str = ''
-    again: bool | None = None
+    again: int | None = None
 
     @property
     def key(self) -> FrameKey:
@@ -100,8 +104,8 @@ class Manifest:
         ValueError: another line is no frame record.
 
     Attributes:
-        last_kept: the newest frame of earlier runs that was kept; None without any.
-        kept_ns: record times of all of them [ns].
+        kept_ns: record times of the frames that earlier runs kept [ns].
+        compared: keys of those of them that the next frame to decide on comes after.
         bags: paths of the recordings that earlier runs took frames from.
     """
 
@@ -109,21 +113,29 @@ class Manifest:
         self._file = file
         self._known: dict[FrameKey, list[FrameRecord]] = {}
         self._files: set[str] = set()
-        self.last_kept: FrameRecord | None = None
         self.kept_ns: list[int] = []
+        self.compared: set[FrameKey] = set()
         self.bags: set[str] = set()
+        newest: FrameRecord | None = None
         for record in _mended(path):
             self._known.setdefault(record.key, []).append(record)
             self.bags.add(record.bag)
             if record.kept:
                 self._files.add(record.file)
                 self.kept_ns.append(record.record_ns)
-                self.last_kept = _later(self.last_kept, record)
+                newest = record
+            elif record.reason == DAMAGED and newest is not None:
+                self.compared.add(newest.key)
+        if newest is not None:
+            self.compared.add(newest.key)
         self._met: Counter[FrameKey] = Counter()
         self._flushed_s = time.monotonic()
 
     def known(self, key: FrameKey) -> FrameRecord | None:
-        """What an earlier run made of a frame; frames with equal keys are told in turn."""
+        """What an earlier run made of a frame; frames with equal keys are told in turn.
+
+        A damaged one comes with the `again` of a line that takes its place.
+        """
         if not self._known:
             return None
         # Of a damaged frame even the stamp may not have been readable.
@@ -131,11 +143,12 @@ class Manifest:
 
     def _next(self, key: FrameKey, reason: str = '') -> FrameRecord | None:
         """The first frame of a key that was not met yet, if it has this reason."""
-        left = self._known.get(key, ())[self._met[key] :]
-        if not left or reason not in ('', left[0].reason):
+        known, met = self._known.get(key, ()), self._met[key]
+        if met >= len(known) or reason not in ('', known[met].reason):
             return None
         self._met[key] += 1
-        return left[0]
+        record = known[met]
+        return record._replace(again=met + 1) if record.reason == DAMAGED else record
 
     def has_file(self, file: str) -> bool:
         """Whether an image file belongs to a known frame."""
@@ -179,7 +192,8 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
     path = folder / FILE_NAME
     with path.open('ab') as file:
         _lock(file, folder)
-        if _kept_any(path):
+        # Images whose lines were lost, as on a full disk, are as binding as lines are.
+        if _kept_any(path) or (_holds_images(folder) and (folder / SETTINGS_FILE).exists()):
             _compare_settings(folder / SETTINGS_FILE, dict(settings))
         else:
             # Left by a run that failed before its first image, perhaps by what is mended now.
@@ -193,15 +207,12 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
                 manifest.flush()
 
 
-def _later(before: FrameRecord | None, record: FrameRecord) -> FrameRecord:
-    """Which of two kept frames is the newer; a line that replaces one stands out of order."""
-    if before is None or not record.again or record.record_ns >= before.record_ns:
-        return record
-    return before
+def _holds_images(folder: Path) -> bool:
+    return any(_IMAGE_NAME.fullmatch(file.name) for file in folder.iterdir())
 
 
 def _kept_any(path: Path) -> bool:
-    return any(record.kept for record in read_records(path))
+    return any(record.kept for record in _lines(path))
 
 
 def _lock(file: IO[bytes], folder: Path) -> None:
@@ -221,7 +232,9 @@ def _lock(file: IO[bytes], folder: Path) -> None:
 def _compare_settings(path: Path, settings: dict[str, Any]) -> None:
     """Refuse settings that differ from the noted ones."""
     try:
-        noted = dict(json.loads(path.read_text()))
+        noted = json.loads(path.read_text())
+        if not isinstance(noted, dict):
+            raise ValueError('it holds no names and values')
     except OSError as error:
         raise ValueError(
             f'{path} cannot be read ({error.strerror}), so that nobody knows what the frames '
@@ -248,33 +261,54 @@ def _given(name: str, settings: Mapping[str, Any]) -> str:
     if name not in settings:
         return f'no {option}'
     value = settings[name]
-    if name == 'every_ns':
+    if name == 'every_ns' and isinstance(value, int):
         value = f'{value / 1e9:g}s'
     if name == 'mask':
-        value = f'(a picture of sha1 {value[:8]})'
+        value = f'(a picture of sha1 {str(value)[:8]})'
     return f'{option} {value}'
 
 
 def read_records(path: Path) -> Iterator[FrameRecord]:
-    """The frames of a manifest, without what an interrupted run left of a last line.
+    """The frames of a manifest in recorded order, without half a last line.
 
-    Of a frame that was damaged at first, only what became of it later.
+    Of a frame that was damaged at first, what became of it later stands in its place.
 
     Raises:
         ValueError: a line is no frame record.
     """
-    replaced = Counter(record.record_ns for record in _lines(path) if record.again)
+    later: dict[int, list[FrameRecord]] = {}
+    for record in _lines(path, b'"again"'):
+        later.setdefault(record.record_ns, []).append(record)
+    met: Counter[FrameKey] = Counter()
     for record in _lines(path):
-        if record.reason == DAMAGED and replaced[record.record_ns]:
-            replaced[record.record_ns] -= 1
+        if record.again:
+            continue
+        if record.record_ns in later:
+            met[record.key] += 1
+            yield _replaced(record, met[record.key], later[record.record_ns])
         else:
             yield record
 
 
-def _lines(path: Path) -> Iterator[FrameRecord]:
+def _replaced(record: FrameRecord, number: int, later: Sequence[FrameRecord]) -> FrameRecord:
+    """What became of the so-manieth frame of its times, if it was damaged; else itself."""
+    for other in later if record.reason == DAMAGED else ():
+        # Even the stamp may not have been readable.
+        if other.again == number and record.stamp_ns in (other.stamp_ns, 0):
+            return other
+    return record
+
+
+def first_record(path: Path) -> FrameRecord | None:
+    """The first line of a manifest; None without any."""
+    return next(_lines(path), None)
+
+
+def _lines(path: Path, word: bytes = b'') -> Iterator[FrameRecord]:
+    """The whole lines of a manifest that hold a word."""
     with path.open('rb') as file:
         for number, line in enumerate(file, 1):
-            if line.endswith(b'\n') and line.strip():
+            if line.endswith(b'\n') and line.strip() and word in line:
                 yield _parse(path, number, line)
 
 
@@ -310,7 +344,11 @@ def _parse(path: Path, number: int, line: bytes) -> FrameRecord:
     names = FrameRecord._fields
     try:
         values = {name: value for name, value in json.loads(line).items() if name in names}
-        return FrameRecord(**values)
+        record = FrameRecord(**values)
+        for name, kind in _KINDS.items():
+            if type(getattr(record, name)) is not kind:
+                raise TypeError(f'{name} is {getattr(record, name)!r}')
+        return record
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f'line {number} of {path} is no frame record ({error}); delete the line to have that '

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from training.data.frame_masks import MASK_FILE
 from training.extraction.camera_info import FILE_NAME as CAMERA_INFO_FILE
@@ -46,12 +47,16 @@ class Output(Protocol):
         """What an earlier run made of a frame."""
         ...
 
-    def is_last_kept(self, record: FrameRecord) -> bool:
-        """Whether this is the newest frame that earlier runs kept."""
+    def is_compared(self, record: FrameRecord) -> bool:
+        """Whether an unknown frame will be compared with one that earlier runs kept."""
         ...
 
     def making(self, frame: Frame) -> Callable[[], Made] | None:
         """What can be done in another thread before a frame is kept; None if nothing pays."""
+        ...
+
+    def check(self, frame: Frame, made: Made | None) -> None:
+        """Raise what `keep` would raise of a frame."""
         ...
 
     def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:
@@ -112,26 +117,35 @@ class FolderOutput:
         """What an earlier run made of a frame."""
         return self._manifest.known(key)
 
-    def is_last_kept(self, record: FrameRecord) -> bool:
-        """Whether this is the newest frame that earlier runs kept."""
-        return record is self._manifest.last_kept
+    def is_compared(self, record: FrameRecord) -> bool:
+        """Whether an unknown frame will be compared with one that earlier runs kept."""
+        return record.key in self._manifest.compared
 
     def making(self, frame: Frame) -> Callable[[], Made] | None:
         """What can be done in another thread before a frame is kept; None if nothing pays."""
         return partial(self._maker.prepare, frame) if self._maker.can_work_ahead(frame) else None
 
+    def check(self, frame: Frame, made: Made | None) -> None:
+        """Raise what `keep` would raise of a frame."""
+        self._fitted(frame, made)
+
     def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:
-        """Write a frame; before the first one of a size, what goes with all of them."""
-        made = self._maker.prepare(frame) if made is None else made
-        if frame.size not in self._sizes:
-            self._write_mask(frame.size)
-            self._write_calibration(frame.size)
-            self._sizes.add(frame.size)
+        """Write a frame."""
+        made = self._fitted(frame, made)
         size = len(made.data) if isinstance(made, Picture) else made.nbytes
         self._ahead.append((self._stager.begin(made, size), record, size))
         self._begun += 1
         self._bytes += size
         self._settle()
+
+    def _fitted(self, frame: Frame, made: Made | None) -> Made:
+        """A frame as it is kept; before the first one of a size, write what goes with all."""
+        made = self._maker.prepare(frame) if made is None else made
+        if frame.size not in self._sizes:
+            self._write_mask(frame.size)
+            self._write_calibration(frame.size)
+            self._sizes.add(frame.size)
+        return made
 
     def refuse(self, record: FrameRecord) -> None:
         """Note a frame that is not kept."""
@@ -144,6 +158,7 @@ class FolderOutput:
             self._publish()
         finally:
             self._helpers.rest()
+            self._writer.delete_parts()
 
     def _stage(self, made: Made, number: int) -> StagedFrame:
         """Encode, hash and write a frame; several threads do so at once."""
@@ -190,8 +205,7 @@ class FolderOutput:
         if self._settings.mask is None and not self._settings.undistort:
             return
         mask = self._settings.mask
-        given = None if mask is None else read_mask(mask.read_bytes(), str(mask))
-        valid = self._maker.geometry(size).valid(given)
+        valid = self._maker.geometry(size).valid(self._mask)
         path = self._folder / MASK_FILE
         if not valid.any():
             raise FrameSizeError(
@@ -203,6 +217,12 @@ class FolderOutput:
         if not path.exists() and not valid.all():
             _, data = cv2.imencode('.png', valid * np.uint8(255))
             write_bytes(path, data.tobytes())
+
+    @cached_property
+    def _mask(self) -> npt.NDArray[np.bool_] | None:
+        """Where the recorded frames may be used, as the user has drawn it."""
+        mask = self._settings.mask
+        return None if mask is None else read_mask(mask.read_bytes(), str(mask))
 
     def _write_calibration(self, size: Size) -> None:
         path = self._folder / CAMERA_INFO_FILE
@@ -224,11 +244,14 @@ class NoOutput:
     def known(self, key: FrameKey) -> FrameRecord | None:
         """Nothing."""
 
-    def is_last_kept(self, record: FrameRecord) -> bool:
+    def is_compared(self, record: FrameRecord) -> bool:
         """Nothing was kept."""
         return False
 
     def making(self, frame: Frame) -> Callable[[], Made] | None:
+        """Nothing."""
+
+    def check(self, frame: Frame, made: Made | None) -> None:
         """Nothing."""
 
     def keep(self, frame: Frame, record: FrameRecord, made: Made | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -41,13 +42,19 @@ class PictureMaker:
     Args:
         settings: what is done to them.
         info: CameraInfo of the recording, if it has one.
+        alive: called again and again while a frame is made anonymous; what it raises ends that.
 
     Raises:
         PictureError: the CameraInfo is missing or no good.
         ValueError: the anonymiser is.
     """
 
-    def __init__(self, settings: PictureSettings, info: Any | None) -> None:
+    def __init__(
+        self,
+        settings: PictureSettings,
+        info: Any | None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._info = info
         self._geometries: dict[Size, Geometry] = {}
@@ -58,7 +65,7 @@ class PictureMaker:
                 '--undistort out'
             )
         if settings.anonymise is not None:
-            self._anonymise = load_anonymiser(settings.anonymise)
+            self._anonymise = load_anonymiser(settings.anonymise, alive)
 
     def geometry(self, size: Size) -> Geometry:
         """What happens to frames of a recorded size (width, height) [px]."""
@@ -77,7 +84,7 @@ class PictureMaker:
         Raises:
             ImageDecodeError: the frame cannot be decoded, or is too large for a JPEG file.
             FrameSizeError: the settings do not fit its size.
-            PictureError: it could not be made anonymous.
+            AnonymiseError: it could not be made anonymous.
         """
         if frame.is_file and self._is_copied(frame.size) and frame.copyable:
             header = frame.header

@@ -21,17 +21,15 @@ from training.extraction.drive_topic import DriveTopic, Outcome
 from training.extraction.settings import ExtractionSettings
 from training.memory.freed import keep_freed_memory
 from training.progress import Display
-from training.run.stop_signals import STOP_SIGNALS, StopSignals, withheld
+from training.run.stop_signals import STOP_SIGNALS, Stopped, StopSignals, withheld
 
 _REPORT_EVERY_S = 0.2
 _SAY_EVERY_S = 10.0
+_GRACE_S = 10.0
+"""So long may frames take that are being worked on when the work is ended."""
 _MOST_HELPERS = 8
 """So many encoders are kept at work by one thread that reads raw frames."""
 _PR_SET_PDEATHSIG = 1
-
-
-class Stopped(Exception):
-    """Somebody wants the work to end; its text is the name of the signal that told so."""
 
 
 def extract_all(
@@ -133,12 +131,24 @@ def _in_processes(
     except BrokenProcessPool as error:
         progress.check()  # signals to all processes reach some before they are prepared for it
         raise ValueError(
-            'a process that extracts ended without a word, perhaps for want of memory; run the '
-            'same command again, with fewer --processes'
+            'a process that extracts ended without a word, for want of memory or by the hook of '
+            '--anonymise; run the same command again, with fewer --processes'
         ) from error
     finally:
         stop.set()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end(futures)
+        pool.shutdown()
+
+
+def _end(futures: Sequence[Future[Outcome]]) -> None:
+    """See the processes end; one whose hook hangs is killed, and nothing is lost by that."""
+    try:
+        left = wait(futures, timeout=_GRACE_S).not_done
+    except KeyboardInterrupt:  # the second one: nobody wants to wait any longer
+        left = set(futures)
+    for process in multiprocessing.active_children() if left else ():
+        process.kill()
 
 
 def _follow(

@@ -74,6 +74,12 @@ def write_summary(root: Path) -> None:
     write_text(root / FILE_NAME, _page(root, topics, pictures))
 
 
+def delete_summary(root: Path) -> None:
+    """Delete what an earlier run may have written."""
+    for name in (FILE_NAME, EXTRACTED[SPLITS_FILE]):
+        (root / name).unlink(missing_ok=True)
+
+
 def _summaries(root: Path, parts: dict[str, str]) -> Iterator[TopicSummary]:
     for path in sorted(root.glob(f'*/*/{MANIFEST}')):
         summary = _summary(path, parts)

@@ -14,6 +14,10 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C, what schedulers send before they kill, and Slurm's early warning (--signal=USR1@60)."""
 
 
+class Stopped(Exception):
+    """Somebody wants the work to end; its text is the name of the signal that told so."""
+
+
 ECHO_S = 1.0
 """A SIGINT that soon after another signal is no second wish [s]."""
 
@@ -30,6 +34,22 @@ def withheld(signals: Collection[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupting(signals: Collection[signal.Signals] = STOP_SIGNALS) -> Iterator[None]:
+    """Have signals raise KeyboardInterrupt at once, while nothing is made that has to be finished.
+
+    Outside the main thread, which alone gets signals, the block does nothing.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {n: signal.signal(n, signal.default_int_handler) for n in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopSignals:
