@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import cv2
 import numpy as np
@@ -122,14 +124,60 @@ def slow(bag, tmp_path):
     process.communicate()
 
 
-def test_ctrl_c_leaves_the_program_to_finish_its_frame(slow, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_program_without_blaming_it(slow, tmp_path, number):
     process, temporary = slow
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     told, complaints = process.communicate()
     assert (process.returncode, complaints.count('mend')) == (130, 0)
-    assert told == 'SIGINT: stopped; the same command goes on from here\n'
-    assert len(tree(tmp_path / 'out')) == 1
+    assert told == f'{number.name}: stopped; the same command goes on from here\n'
+    assert not tree(tmp_path / 'out')
     assert not list(temporary.iterdir())
+
+
+def test_programs_that_hang_in_several_processes_end_with_the_extraction(bag, tmp_path):
+    shutil.copytree(bag, tmp_path / 'other')
+    hook = f'sh -c "echo > {tmp_path}/pid.$$; sleep 600; : {{input}} {{output}}"'
+    command = [sys.executable, '-m', 'training.cli', 'extract', str(bag), str(tmp_path / 'other')]
+    command += ['-o', str(tmp_path / 'out'), '--processes', '2', '--anonymise', hook]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    while len(pids := [int(file.suffix[1:]) for file in tmp_path.glob('pid.*')]) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.terminate()
+    assert process.communicate(timeout=60)[0].startswith('SIGTERM: stopped')
+    assert process.returncode == 130
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+TRANSPARENT = """
+import sys, cv2, numpy
+picture = cv2.imread(sys.argv[1])
+cv2.imwrite(sys.argv[2], numpy.dstack([picture, numpy.zeros(picture.shape[:2], 'u1')]))
+"""
+
+
+def test_what_is_hidden_by_transparency_is_not_hidden(bag, tmp_path, capsys, monkeypatch):
+    (tmp_path / 'clear.py').write_text(TRANSPARENT)
+    (tmp_path / 'dummy_mask.py').write_text(
+        'import numpy\ndef hide(rgb):\n    return numpy.ma.masked_array(rgb, rgb > 0)\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    command = f'{sys.executable} {tmp_path / "clear.py"} {{input}} {{output}}'
+    for hook, words in ((command, 'transparent where it hides'), ('dummy_mask:hide', 'masked')):
+        assert extract(bag, '-o', tmp_path / 'out', '--anonymise', hook) == 1
+        assert words in capsys.readouterr().err
+        assert not tree(tmp_path / 'out')
+
+
+def test_pictures_of_faces_on_the_summary_do_not_survive_a_failing_hook(bag, tmp_path):
+    out = tmp_path / 'out'
+    extract(bag, '-o', out)
+    shutil.rmtree(out / 'drive')
+    assert extract(bag, '-o', out, '--anonymise', 'false {input} {output}') == 1
+    assert sorted(path.name for path in out.iterdir()) == ['drive', 'splits.json']
 
 
 def test_a_frame_with_faces_does_not_survive_the_next_extraction(slow, bag, tmp_path, monkeypatch):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from training.bags.mcap_file import McapFile
+from training.bags.mcap_file import McapFile, walk_records
+from training.bags.mcap_records import CHUNK, RECORD_HEAD
 from training.bags.raw_message import HEAD_BYTES
 from training.bags.reading import (
     COMPRESSED_IMAGE,
@@ -156,6 +157,20 @@ def test_a_truncated_mcap_gives_what_it_holds(camera_bag, jpeg, compression, par
     assert len(found) >= 200 * part - 10
     assert 'cut off' in bag.damage[0]
     assert bag.expected[TOPIC] == 200
+
+
+def test_a_chunk_that_is_called_something_else_is_missed(camera_bag):
+    path = camera_bag(count=200, compression='chunk', size=BIG)
+    file = path / 'drive.mcap'
+    data = bytearray(file.read_bytes())
+    records = walk_records(lambda start, size: bytes(data[start : start + size]), 8, len(data) - 8)
+    bodies = [record.start for record in records if record.opcode == CHUNK]
+    assert len(bodies) > 1
+    data[bodies[0] - RECORD_HEAD.size] = 0xEE  # an opcode for private use
+    file.write_bytes(data)
+    bag = Bag(file)
+    assert 0 < len(frames(bag)) < 200
+    assert 'the chunk at byte' in bag.damage[0]
 
 
 def test_a_length_that_cannot_be_is_called_damaged(camera_bag):

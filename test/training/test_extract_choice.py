@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from extracting import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,14 +20,6 @@ from training.extraction.settings import ChoiceSettings
 
 SECOND_NS = 1_000_000_000
 FOLDER = 'drive/cam'
-
-
-def scene(number, height=120, width=160):
-    """A smooth picture that differs from those of other numbers."""
-    rough = np.random.default_rng(number).integers(60, 190, (9, 16, 3), np.uint8)
-    smooth = cv2.resize(rough, (width, height), interpolation=cv2.INTER_CUBIC)
-    texture = np.random.default_rng(7).integers(0, 40, (height, width, 1), np.uint8)
-    return smooth + texture
 
 
 def write(path, pictures, rate_hz=10, compressed=True):

@@ -226,6 +226,20 @@ def test_camera_info_is_of_the_size_of_the_frames(tmp_path):
     assert info['distortion_coefficients']['data'] == pytest.approx(BARREL)
 
 
+def test_calibration_of_a_region_of_interest():
+    """The middle of a sensor of 128x96 px, two by two pixels put together."""
+    roi = SimpleNamespace(x_offset=32, y_offset=24, width=64, height=48)
+    info = SimpleNamespace(
+        header=None, width=128, height=96, distortion_model='plumb_bob', d=BARREL, roi=roi,
+        k=np.array([100.0, 0, 64, 0, 100, 48, 0, 0, 1]), r=np.eye(3), p=np.zeros((3, 4)),
+    )  # fmt: skip
+    for settings_ in (PictureSettings(), PictureSettings(undistort=True)):
+        geometry = Geometry(settings_, (32, 24), info)
+        assert np.reshape(geometry.calibration(info).k, (3, 3))[:2].tolist() == [
+            [50, 0, 16], [0, 50, 12],
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize('threads', [1, 2])
 @pytest.mark.parametrize('odd', [0, 2])
 @pytest.mark.parametrize('options', [['--crop', '0,0,64,40'], ['--mask', 'MASK']])
@@ -258,6 +272,17 @@ def test_a_crop_that_fits_no_frame_is_refused_by_name(tmp_path, capsys, count):
     assert extract(tmp_path / 'drive', '-o', out, '--crop', '0,0,65,48') == 1
     assert f'{tmp_path / "drive"}, /cam: --crop [0, 0, 65, 48]' in capsys.readouterr().err
     assert extract(tmp_path / 'drive', '-o', out, '--crop', '0,0,64,40') == 0
+
+
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_recording_that_does_not_fit_does_not_keep_the_others(bag, tmp_path, capsys, processes):
+    with ImageBagWriter(tmp_path / 'small') as writer:
+        for number in range(9):
+            writer.write_rgb('/cam', SECOND_NS + number, picture()[:20])
+    options = ['--crop', '0,0,64,40', '--processes', processes]
+    assert extract(bag, tmp_path / 'small', '-o', tmp_path / 'out', *options) == 3
+    assert len(tree(tmp_path / 'out')) == 3
+    assert f'{tmp_path / "small"}, /cam: --crop' in capsys.readouterr().out
 
 
 def test_a_recording_without_calibration_is_named_before_others_are_undistorted(

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import time
 
+import cv2
 import pytest
-from extracting import COMPRESSED, FOLDER, ROOT, SECOND_NS, extract, manifest, tree
+from extracting import COMPRESSED, FOLDER, ROOT, SECOND_NS, extract, manifest, scene, tree
 
 from training.bags.writing import ImageBagWriter
 from training.extraction.summary import write_summary
@@ -76,6 +77,52 @@ def test_killed_in_the_middle_then_resumed_gives_the_same_folder(camera_bag, tmp
     assert extract(bag, '-o', out) == 0
     assert tree(out) == tree(tmp_path / 'whole')
     assert manifest(out) == manifest(tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('cut', [False, True])
+@pytest.mark.parametrize('options', [['--min-motion', '1'], ['--clean'], ['--every', '0.2s']])
+def test_mended_frames_are_chosen_as_if_nothing_had_been(tmp_path, options, cut):
+    """Where the others do not depend on them, and also when the mending is interrupted."""
+    data = [cv2.imencode('.jpg', scene(number // 6))[1].tobytes() for number in range(40)]
+    with ImageBagWriter(tmp_path / 'drive', storage='sqlite3') as bag:
+        for number, picture in enumerate(data):
+            # Equal pictures that can be told apart in the file.
+            comment = b'\xff\xfe\x00\x06%04d' % number
+            stamp_ns = SECOND_NS + number * SECOND_NS // 10
+            bag.write_compressed(COMPRESSED, stamp_ns, picture[:2] + comment + picture[2:])
+    (file,) = (tmp_path / 'drive').glob('*.db3')
+    whole, broken = file.read_bytes(), bytearray(file.read_bytes())
+    extract(file, '-o', tmp_path / 'once', *options)
+    for number in (8, 9, 22, 39):
+        broken[broken.index(b'\xff\xfe\x00\x06%04d' % number)] = 0
+    file.write_bytes(broken)
+    out = tmp_path / 'out'
+    assert extract(file, '-o', out, *options) == 3
+    lines = manifest(out)
+    file.write_bytes(whole)
+    assert extract(file, '-o', out, *options) == 0
+    if cut:
+        mended = manifest(out)
+        path = out / FOLDER / 'manifest.jsonl'
+        texts = path.read_text().splitlines(keepends=True)
+        path.write_text(''.join(texts[: len(lines) + 1]))
+        assert extract(file, '-o', out, *options) == 0
+        assert manifest(out) == mended
+    assert tree(out) == tree(tmp_path / 'once')
+
+
+def test_a_mended_frame_for_which_another_stands_is_one_too_many(camera_bag, jpeg, tmp_path):
+    (file,) = camera_bag(count=20, storage='sqlite3').glob('*.db3')
+    out, whole = tmp_path / 'out', file.read_bytes()
+    file.write_bytes(whole.replace(jpeg(0)[-40:], bytes(40)))
+    assert extract(file, '-o', out, '--max-frames', 4) == 3
+    before = tree(out)
+    assert extract(file, '-o', out, '--max-frames', 4) == 3
+    file.write_bytes(whole)
+    for _ in range(2):
+        assert extract(file, '-o', out, '--max-frames', 4) == 0
+        assert tree(out) == before
+    assert manifest(out)[-1]['reason'] == 'max-frames'
 
 
 @pytest.fixture

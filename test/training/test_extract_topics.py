@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 
 import numpy as np
 import pytest
@@ -92,6 +93,37 @@ def test_a_video_among_recordings_is_told_and_the_others_are_taken(
         assert f'{tmp_path / "video"} has no usable images on {COMPRESSED}; taking' in told.err
     else:
         assert f'{tmp_path / "video"}: {COMPRESSED}: compressed format' in told.out
+
+
+def test_of_many_packed_recordings_a_glance_at_one_tells_of_all(
+    tmp_path, jpeg, monkeypatch, capsys
+):
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
+    for name in 'abc':
+        with ImageBagWriter(tmp_path / 'season' / name, compression='file') as bag:
+            bag.write_compressed('/cam', SECOND_NS, jpeg(0))
+            depth = {'header': bag.header(1), 'height': 1, 'width': 1, 'encoding': '32FC1'}
+            depth |= {'is_bigendian': 0, 'step': 4, 'data': np.zeros(4, np.uint8)}
+            bag.write('/depth', 'sensor_msgs/msg/Image', SECOND_NS, **depth)
+    assert extract(tmp_path / 'season', '-o', tmp_path / 'out') == 0
+    assert '/depth (raw 32FC1, 1x1, 3 images, not usable)' in capsys.readouterr().err
+    assert len(tree(tmp_path / 'out')) == 3
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize('order', [['raw', 'video'], ['video', 'raw']])
+def test_a_video_twin_is_told(tmp_path, capsys, order):
+    raw = COMPRESSED.removesuffix('/compressed')
+    with ImageBagWriter(tmp_path / 'raw') as bag:
+        bag.write_rgb(raw, SECOND_NS, np.zeros((4, 4, 3), np.uint8))
+    with ImageBagWriter(tmp_path / 'video') as bag:
+        fields = {'header': bag.header(1), 'format': 'h264', 'data': np.zeros(9, np.uint8)}
+        bag.write(COMPRESSED, 'sensor_msgs/msg/CompressedImage', SECOND_NS, **fields)
+    bags = [tmp_path / name for name in order]
+    assert extract(*bags, '-o', tmp_path / 'out') == 3
+    assert f'{tmp_path / "video"}: {COMPRESSED}: compressed format' in capsys.readouterr().out
 
 
 def test_topics_too_long_for_the_name_of_a_folder(tmp_path, jpeg):

@@ -146,6 +146,49 @@ def test_a_damaged_chunk_header_loses_that_chunk_alone(ros1_bag, jpeg, name):
     assert len(bag.damage) == 1
 
 
+def heads(data):
+    """Of each record, where its header starts and ends, and the header."""
+    start = 13
+    while start < len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4], 'little')
+        yield start, end, data[start + 4 : end]
+        start = end + 4 + int.from_bytes(data[end : end + 4], 'little')
+
+
+def test_a_length_that_jumps_over_chunks_loses_no_chunk(ros1_bag, jpeg):
+    file = ros1_bag(count=300, size=BIG)
+    data = bytearray(file.read_bytes())
+    found = list(heads(data))
+    chunks = [start for start, _, head in found if b'op=\x05' in head]
+    assert len(chunks) > 4
+    end = next(end for _, end, head in found if b'op=\x04' in head)  # index data of a chunk
+    data[end : end + 4] = (chunks[3] - end - 4).to_bytes(4, 'little')
+    file.write_bytes(data)
+    bag = Bag(file)
+    assert frames(bag) == [jpeg(number, *BIG) for number in range(300)]
+
+
+def test_a_damaged_first_record_loses_no_message(ros1_bag, jpeg):
+    file = ros1_bag(count=4)
+    data = bytearray(file.read_bytes())
+    data[13:17] = b'????'
+    file.write_bytes(data)
+    bag = Bag(file)
+    assert frames(bag) == [jpeg(number) for number in range(4)]
+    assert 'its first record is damaged' in bag.damage[0]
+
+
+def test_an_index_that_names_another_topic_is_not_believed(ros1_bag, jpeg):
+    file = ros1_bag(count=4)
+    data = bytearray(file.read_bytes())
+    start = data.rindex(b'conn=', 0, data.rindex(b'op=\x07')) + 5
+    data[start] ^= 0xFF
+    file.write_bytes(data)
+    bag = Bag(file)
+    assert len(frames(bag)) == 4
+    assert 'index' in bag.damage[0]
+
+
 @pytest.mark.parametrize(
     ('place', 'noise'), [(b'index_pos=', b'index_pos=\7\7'), (b'chunk_pos=', b'?' * 10)]
 )

@@ -119,6 +119,7 @@ class McapFile(RecordFile):
             self._complete = False
             self._counts = None
             self._chunk_channels.clear()
+        self._chunks = sorted(self._chunk_channels)
         if not set(self._counts or ()) <= {n for n, c in self._channels.items() if c.msgtype}:
             self._counts = None  # a summary need not repeat channels and schemas
 
@@ -178,13 +179,14 @@ class McapFile(RecordFile):
                     yield from self._walk_chunk(record, topics)
                 elif found := self._message(self._read, record, topics):
                     yield found
+                self._check_length(begin, record.end)
                 if not record.whole:
                     raise self._cut_off(record.end)
             raise BagDamageError(
                 f'it ends without an end mark at byte {self._size}; what followed is lost'
             )
         except (BagDamageError, struct.error, UnicodeDecodeError) as error:
-            return self._tell_and_skip(error, begin, following, self._chunk_channels)
+            return self._tell_and_skip(error, begin, following)
 
     def _walk_chunk(self, chunk: Record, topics: frozenset[str] | None) -> Iterator[Found]:
         held = self._chunk_channels.get(chunk.start - RECORD_HEAD.size)

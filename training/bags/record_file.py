@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from bisect import bisect_right
 from pathlib import Path
 
 from training.bags.raw_message import BagDamageError
@@ -34,6 +34,7 @@ class RecordFile:
         self.path = path
         self.damage: list[str] = []
         self._file = path.open('rb')
+        self._chunks: list[int] = []  # where those begin that the index lists, in order
         self._window, self._window_start = b'', 0
         self._size = os.fstat(self._file.fileno()).st_size
         if self._read(0, len(magic)) != magic:
@@ -78,21 +79,25 @@ class RecordFile:
             'record; what followed is lost'
         )
 
-    def _tell_and_skip(
-        self, error: Exception, last: int, failed: int, chunks: Collection[int]
-    ) -> int | None:
+    def _check_length(self, start: int, end: int) -> None:
+        """Raise BagDamageError for a record that reaches over the beginning of another chunk."""
+        number = bisect_right(self._chunks, start)
+        if number < len(self._chunks) and self._chunks[number] < end:
+            raise BagDamageError(f'the length of the record at byte {start} is damaged')
+
+    def _tell_and_skip(self, error: Exception, last: int, failed: int) -> int | None:
         """Tell of damage, and say where to go on.
 
         Args:
             error: the damage.
             last: where the last record begins that could be read, though perhaps not its length.
             failed: where the next one should begin.
-            chunks: where chunks begin that the index lists.
 
         Returns:
             Where the next chunk begins; None without any.
         """
-        following = min((at for at in chunks if at > last and at != failed), default=None)
+        left = self._chunks[bisect_right(self._chunks, last) :]
+        following = next((start for start in left if start != failed), None)
         until = '' if following is None else f', up to the chunk at byte {following}'
         # Of others, which Python raises, nobody else knows the words.
         what = error if isinstance(error, BagDamageError) else f'the record at byte {last} is none'

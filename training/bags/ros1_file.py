@@ -124,6 +124,7 @@ class Ros1File(RecordFile):
             if not set(counts) <= set(self._connections):
                 raise BagDamageError('it counts messages of unknown topics')
             self._counts = counts
+            self._chunks = sorted(self._held)
         except _BROKEN:
             self._held.clear()
             self._tell('its index is cut off or damaged; what lies before it is read without it')
@@ -167,12 +168,11 @@ class Ros1File(RecordFile):
                 else:
                     yield from self._message(self._read, record, topics)
                 following = record.end
+                self._check_length(begin, record.end)
                 if not record.whole:
                     raise self._cut_off(record.end)
-            if any(chunk > begin for chunk in self._held):
-                raise BagDamageError(f'the length of the record at byte {begin} is damaged')
         except _BROKEN as error:
-            return self._tell_and_skip(error, begin, following, self._held)
+            return self._tell_and_skip(error, begin, following)
         return None
 
     def _walk_chunk(self, chunk: _Record, topics: frozenset[str] | None) -> Iterator[Found]:
