@@ -285,11 +285,12 @@ def test_a_recording_that_does_not_fit_does_not_keep_the_others(bag, tmp_path, c
     assert f'{tmp_path / "small"}, /cam: --crop' in capsys.readouterr().out
 
 
-def test_a_recording_without_calibration_is_named_before_others_are_undistorted(
-    bag, tmp_path, capsys
-):
+def test_a_recording_without_calibration_is_told_first_and_left_out(bag, tmp_path, capsys):
     with ImageBagWriter(tmp_path / 'bare') as writer:
         writer.write_rgb('/cam', SECOND_NS, picture())
-    assert extract(bag, tmp_path / 'bare', '-o', tmp_path / 'out', '--undistort') == 1
-    assert f'beside /cam in {tmp_path / "bare"}; leave' in capsys.readouterr().err
-    assert not (tmp_path / 'out').exists()
+    out = tmp_path / 'out'
+    assert extract(bag, tmp_path / 'bare', '-o', out, '--undistort') == 3
+    told = capsys.readouterr()
+    assert f'{tmp_path / "bare"} has no CameraInfo beside /cam: it is left out' in told.err
+    assert f'{tmp_path / "bare"}, /cam: --undistort: there is no CameraInfo' in told.out
+    assert {name.split('/')[0] for name in tree(out)} == {'drive'}

@@ -33,7 +33,7 @@ from training.extraction.arguments import (
     picture_settings,
 )
 from training.extraction.drive_topic import KEPT, KNOWN, DriveTopic, Outcome
-from training.extraction.drives import check_calibrated, drive_topics
+from training.extraction.drives import drive_topics
 from training.extraction.manifest import DAMAGED as UNREADABLE
 from training.extraction.pool import extract_all
 from training.extraction.settings import ExtractionSettings
@@ -44,7 +44,7 @@ from training.extraction.splits import (
     without_drives,
 )
 from training.extraction.summary import delete_summary, write_summary
-from training.progress import displayed
+from training.progress import Display, displayed
 from training.run.stop_signals import Stopped, StopSignals, interrupting
 from training.scratch import clear_abandoned_scratch
 from training.whole_files import check_writable, named_path
@@ -131,14 +131,20 @@ def _extracted(
                 display.say(str(topic))
             chosen = choose_topics(topics, args.topic or [], display.say) if topics else []
             parts = drive_topics(settings.root, bags, topics, chosen, display.say)
-            _check(parts, bags, settings)
+            _check(parts, bags, settings, display)
         return topics, extract_all(parts, settings, args.processes, display, stop)
 
 
-def _check(parts: Sequence[DriveTopic], bags: Sequence[Bag], settings: ExtractionSettings) -> None:
-    """Refuse what can be seen to fail before the work."""
-    if settings.picture.undistort:
-        check_calibrated(parts)
+def _check(
+    parts: Sequence[DriveTopic],
+    bags: Sequence[Bag],
+    settings: ExtractionSettings,
+    display: Display,
+) -> None:
+    """Tell or refuse what can be seen to fail before the work."""
+    for part in parts if settings.picture.undistort else ():
+        if not part.info_topic:
+            display.say(f'{part.bag} has no CameraInfo beside {part.topic}: it is left out')
     for part in parts if not settings.dry_run else ():
         folder = part.folder(settings.root)
         for bag in bags:

@@ -12,9 +12,6 @@ from training.extraction.camera_info import info_topics
 from training.extraction.drive_topic import DriveTopic
 from training.extraction.manifest import FILE_NAME, first_record
 
-_MOST_NAMED = 5
-"""Recordings in one sentence."""
-
 
 def drive_topics(
     root: Path,
@@ -44,21 +41,6 @@ def drive_topics(
             info = beside[0] if beside else ''
             parts.append(DriveTopic(bag.path, drive, name, counts[name], info))
     return parts
-
-
-def check_calibrated(parts: Sequence[DriveTopic]) -> None:
-    """Refuse cameras without a CameraInfo beside them, before any of them is undistorted.
-
-    Raises:
-        ValueError: there are such.
-    """
-    bare = [f'{part.topic} in {part.bag}' for part in parts if not part.info_topic]
-    if bare:
-        rest = f' and {len(bare) - _MOST_NAMED} more' if len(bare) > _MOST_NAMED else ''
-        raise ValueError(
-            f'--undistort: there is no CameraInfo beside {", ".join(bare[:_MOST_NAMED])}{rest}; '
-            'leave these recordings or --undistort out'
-        )
 
 
 def _earlier_name(root: Path, bag: Bag) -> str:
