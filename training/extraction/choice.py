@@ -82,9 +82,11 @@ class FrameChooser:
         Asked by record time: a single wrong stamp would stretch the drive to years.
         """
         most = self._settings.max_frames
+        if not most:
+            return ''
         # A recording that was cut off at first may have had its whole share by then.
         is_full = self._kept >= most or (self._span > 1 and self._slot(record_ns) in self._filled)
-        return SPREAD if most and is_full else ''
+        return SPREAD if is_full else ''
 
     def refuse_by_pixels(self, figures: FrameFigures) -> tuple[str, Change | None]:
         """Why a frame is left out because of its picture ('' if it is not), and its change."""
@@ -115,9 +117,10 @@ class FrameChooser:
             record_ns: when it was recorded [ns].
             figures: None if they are not known; the next frame is then compared with none.
         """
-        self._filled.add(self._slot(record_ns))
+        if self._settings.max_frames:
+            self._filled.add(self._slot(record_ns))
         self._kept += 1
-        self.compare_with(figures)
+        self._last = figures
 
     def compare_with(self, figures: FrameFigures | None) -> None:
         """Compare the next frame with one that an earlier run has kept."""

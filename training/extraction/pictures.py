@@ -86,7 +86,7 @@ class PictureMaker:
             FrameSizeError: the settings do not fit its size.
             AnonymiseError: it could not be made anonymous.
         """
-        if frame.is_file and self._is_copied(frame.size) and frame.copyable:
+        if frame.is_file and self._is_copied(frame) and frame.copyable:
             header = frame.header
             suffix = '.jpg' if header.codec == 'jpeg' else '.png'
             return Picture(frame.file, suffix, header.height, header.width)
@@ -103,11 +103,11 @@ class PictureMaker:
             )
         return bgr
 
-    def _is_copied(self, size: Size) -> bool:
-        """Whether nothing has to change the bytes of a JPEG or PNG of this size."""
-        if self._anonymise is not None:
-            return False
-        return self._settings.copies or self.geometry(size).changes_nothing
+    def _is_copied(self, frame: Frame) -> bool:
+        """Whether nothing has to change the bytes of a JPEG or PNG."""
+        if self._settings.copies:
+            return True
+        return self._anonymise is None and self.geometry(frame.size).changes_nothing
 
     def encode(self, bgr: Uint8Array) -> Picture:
         """Encode what `prepare` gave."""
