@@ -84,7 +84,8 @@ def test_a_frame_that_cannot_be_encoded_is_damaged_and_no_other(
     monkeypatch.setattr(pictures, 'encode', fails_for_the_fourth)
     outcome = extracted(raw_bag, tmp_path / 'out', helpers)
     assert (outcome.counts['kept'], outcome.counts['damaged']) == (FRAMES - 1, 1)
-    assert outcome.damage == [f'{raw_bag}: frame at {3 * SECOND_NS} ns: no colour for this']
+    place = f'{raw_bag}: {TOPIC} at {3 * SECOND_NS} ns'
+    assert outcome.damage == [f'{place}: no colour for this']
     assert [line['reason'] for line in manifest(tmp_path / 'out')][2:5] == ['', 'damaged', '']
 
 
