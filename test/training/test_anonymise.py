@@ -175,6 +175,8 @@ def test_what_is_hidden_by_transparency_is_not_hidden(bag, tmp_path, capsys, mon
 def test_pictures_of_faces_on_the_summary_do_not_survive_a_failing_hook(bag, tmp_path):
     out = tmp_path / 'out'
     extract(bag, '-o', out)
+    assert extract(bag, '-o', out, '--anonymise', 'false {input} {output}') == 1  # is refused
+    assert (out / 'summary.html').exists()
     shutil.rmtree(out / 'drive')
     assert extract(bag, '-o', out, '--anonymise', 'false {input} {output}') == 1
     assert sorted(path.name for path in out.iterdir()) == ['drive', 'splits.json']

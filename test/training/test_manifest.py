@@ -107,6 +107,16 @@ def test_damaged_settings_are_told(tmp_path: Path, noted: str) -> None:
         pass
 
 
+def test_images_of_unknown_making_do_not_get_among_anonymous_ones(tmp_path: Path) -> None:
+    (tmp_path / '1_000000000.jpg').write_bytes(b'a face')
+    with open_manifest(tmp_path, {}):
+        pass
+    (tmp_path / SETTINGS_FILE).unlink()
+    told = pytest.raises(ValueError, match='nobody knows what the frames')
+    with told, open_manifest(tmp_path, {'anonymise': 'blur'}):
+        pass
+
+
 def test_images_without_lines_are_not_mixed_with_others(tmp_path: Path) -> None:
     with open_manifest(tmp_path, {}):
         (tmp_path / '1_000000000.jpg').write_bytes(b'a face')

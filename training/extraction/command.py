@@ -43,7 +43,7 @@ from training.extraction.splits import (
     read_splits,
     without_drives,
 )
-from training.extraction.summary import delete_summary, write_summary
+from training.extraction.summary import write_summary
 from training.progress import Display, displayed
 from training.run.stop_signals import Stopped, StopSignals, interrupting
 from training.scratch import clear_abandoned_scratch
@@ -115,8 +115,6 @@ def _settings(args: Any) -> ExtractionSettings:
     picture = picture_settings(args)
     if picture.anonymise is not None:
         load_anonymiser(picture.anonymise)
-        if not args.dry_run:
-            delete_summary(root)  # it may show what is to be hidden
     return ExtractionSettings(root, choice_settings(args), picture, args.dry_run)
 
 

@@ -18,6 +18,7 @@ from training.extraction.overview import look_over
 from training.extraction.picture_errors import AnonymiseError, PictureError
 from training.extraction.pictures import PictureMaker
 from training.extraction.settings import ExtractionSettings
+from training.extraction.summary import delete_summary
 
 
 def extract_topic(
@@ -101,6 +102,8 @@ def _opened(
     folder = part.folder(settings.root)
     with open_manifest(folder, settings.recorded()) as manifest:
         _refuse_another(part, manifest.bags, folder)
+        if settings.picture.anonymise is not None:
+            delete_summary(settings.root)  # it may show what is to be hidden
         output = FolderOutput(folder, manifest, maker, settings.picture, info, helpers)
         try:
             yield output

@@ -192,8 +192,10 @@ def open_manifest(folder: Path, settings: Mapping[str, Any]) -> Iterator[Manifes
     path = folder / FILE_NAME
     with path.open('ab') as file:
         _lock(file, folder)
-        # Images whose lines were lost, as on a full disk, are as binding as lines are.
-        if _kept_any(path) or (_holds_images(folder) and (folder / SETTINGS_FILE).exists()):
+        # Images whose lines were lost, as on a full disk, are as binding as lines are, and of
+        # those that nobody knows anything of, none must stand among anonymous ones.
+        binds = (folder / SETTINGS_FILE).exists() or 'anonymise' in settings
+        if _kept_any(path) or (binds and _holds_images(folder)):
             _compare_settings(folder / SETTINGS_FILE, dict(settings))
         else:
             # Left by a run that failed before its first image, perhaps by what is mended now.
