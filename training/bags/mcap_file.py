@@ -10,7 +10,7 @@ import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -35,7 +35,7 @@ from training.bags.raw_message import (
     read_part,
     slice_bytes,
 )
-from training.bags.record_file import RecordFile
+from training.bags.record_file import Found, RecordFile
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,8 +45,6 @@ else:
 _KNOWN = range(0x01, 0x10)
 _FOOTER_BYTES = 20
 _END_BYTES = RECORD_HEAD.size + _FOOTER_BYTES + len(MAGIC)
-Found = tuple[int, int, Callable[[int | None], bytes]]
-"""A message: number of its channel, record time [ns], reader."""
 
 
 class Record(NamedTuple):
@@ -153,12 +151,6 @@ class McapFile(RecordFile):
             about.get('offered_qos_profiles', ''),
             about.get('topic_type_hash', ''),
         )
-
-    def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
-        """All messages of `topics` (None: of all)."""
-        start: int | None = len(MAGIC)
-        while start is not None:
-            start = yield from self._walk_from(start, topics)
 
     def _walk_from(
         self, start: int, topics: frozenset[str] | None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from training.bags.raw_message import BagDamageError
 
+Found = tuple[int, int, Callable[[int | None], bytes]]
+"""A message: number of its connection or channel, record time [ns], reader."""
 _WINDOW_BYTES = 256
 """Read at once, as the heads of a record and of the message in it follow one another."""
 _LIKELY_BYTES = 1 << 32
 """A record that lacks more than this at the end of a file never was that long."""
 
 
-class RecordFile:
+class RecordFile(ABC):
     """A file that begins with a magic text and goes on with records.
 
     Args:
@@ -34,6 +38,7 @@ class RecordFile:
         self.path = path
         self.damage: list[str] = []
         self._file = path.open('rb')
+        self._begin = len(magic)
         self._chunks: list[int] = []  # where those begin that the index lists, in order
         self._window, self._window_start = b'', 0
         self._size = os.fstat(self._file.fileno()).st_size
@@ -46,6 +51,18 @@ class RecordFile:
     def close(self) -> None:
         """Close the file; messages that were handed out cannot be read any more."""
         self._file.close()
+
+    @abstractmethod
+    def _walk_from(
+        self, start: int, topics: frozenset[str] | None
+    ) -> Generator[Found, None, int | None]:
+        """The messages as far as records follow one another; where to go on behind damage."""
+
+    def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
+        """All messages of `topics` (None: of all)."""
+        start: int | None = self._begin
+        while start is not None:
+            start = yield from self._walk_from(start, topics)
 
     def _read(self, offset: int, size: int) -> bytes:
         if size > _WINDOW_BYTES:

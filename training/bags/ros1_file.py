@@ -9,7 +9,7 @@ from __future__ import annotations
 import bz2
 import struct
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from training.bags.raw_message import (
     read_part,
     slice_bytes,
 )
-from training.bags.record_file import RecordFile
+from training.bags.record_file import Found, RecordFile
 
 MAGIC = b'#ROSBAG V2.0\n'
 _MESSAGE, _BAG_HEADER, _CHUNK, _CHUNK_INFO, _CONNECTION = 0x02, 0x03, 0x05, 0x06, 0x07
@@ -38,9 +38,6 @@ _FIRST_BYTES = 4096
 """The first record is filled up to this size."""
 _MOST_HEADER = 1 << 20
 """A longer header of a record is damage."""
-
-Found = tuple[int, int, Callable[[int | None], bytes]]
-"""Connection, record time [ns] and reader of a message."""
 
 
 class _Fields(dict[str, bytes]):
@@ -76,7 +73,7 @@ class Ros1File(RecordFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path, MAGIC, 'a ROS 1 bag of version 2.0')
         self._connections: dict[int, tuple[str, str]] = {}
-        self._begin, self._end = len(MAGIC), self._size
+        self._end = self._size
         self._counts: Counter[int] | None = None
         self._held: dict[int, frozenset[int]] = {}
         self._read_index()
@@ -146,12 +143,6 @@ class Ros1File(RecordFile):
         (number,) = _LENGTH.unpack(record.fields['conn'])
         package, _, name = fields['type'].decode().partition('/')
         self._connections[number] = (record.fields['topic'].decode(), f'{package}/msg/{name}')
-
-    def _walk(self, topics: frozenset[str] | None) -> Iterator[Found]:
-        """All messages of `topics` (None: of all)."""
-        start: int | None = self._begin
-        while start is not None:
-            start = yield from self._walk_from(start, topics)
 
     def _walk_from(
         self, start: int, topics: frozenset[str] | None
