@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def extract_topic(
         helpers: threads that decode, encode, hash and write beside this one.
 
     Raises:
-        ValueError: the settings do not fit the recording or the folder, or the folder is in use.
+        ValueError: the settings do not fit the folder, it is in use, or a frame could not be made
+            anonymous.
     """
     bag = Bag(part.bag)
     try:
@@ -66,9 +68,10 @@ def _extracted(
 ) -> Decider:
     """The decider that has seen all frames."""
     info = _camera_info(bag, part.info_topic)
+    alive = partial(report, 0)
+    maker = PictureMaker(settings.picture, info, alive)  # what it refuses need not be looked over
     with Helpers(helpers) as crew:
-        overview = look_over(bag, part.topic, settings.choice, lambda: report(0), crew)
-        maker = PictureMaker(settings.picture, info, lambda: report(0))
+        overview = look_over(bag, part.topic, settings.choice, alive, crew)
         with _opened(part, settings, info, maker, crew) as output:
             chooser = FrameChooser(settings.choice, overview, output.kept_before)
             decider = Decider(part, settings.choice, chooser, output, crew)

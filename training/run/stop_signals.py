@@ -5,21 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 """Ctrl-C, what schedulers send before they kill, and Slurm's early warning (--signal=USR1@60)."""
+ECHO_S = 1.0
+"""A SIGINT that soon after another signal is no second wish [s]."""
 
 
 class Stopped(Exception):
     """Somebody wants the work to end; its text is the name of the signal that told so."""
-
-
-ECHO_S = 1.0
-"""A SIGINT that soon after another signal is no second wish [s]."""
 
 
 @contextmanager
@@ -37,19 +35,28 @@ def withheld(signals: Collection[signal.Signals]) -> Iterator[None]:
 
 
 @contextmanager
-def interrupting(signals: Collection[signal.Signals] = STOP_SIGNALS) -> Iterator[None]:
-    """Have signals raise KeyboardInterrupt at once, while nothing is made that has to be finished.
+def interrupting() -> Iterator[None]:
+    """Have stop signals raise KeyboardInterrupt at once, while there is nothing to be finished.
 
     Outside the main thread, which alone gets signals, the block does nothing.
     """
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {n: signal.signal(n, signal.default_int_handler) for n in signals}
+    before = _handled_by(signal.default_int_handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
+
+
+def _handled_by(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
+    """Give stop signals to a handler, and say who had them; outside the main thread nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {int(number): signal.signal(number, handler) for number in STOP_SIGNALS}
+
+
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 class StopSignals:
@@ -66,9 +73,7 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for number in STOP_SIGNALS:
-                self._previous[number] = signal.signal(number, self._handle)
+        self._previous = _handled_by(self._handle)
         return self
 
     def __exit__(
@@ -77,8 +82,7 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        _restore(self._previous)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
