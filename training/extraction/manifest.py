@@ -89,8 +89,8 @@ class FrameRecord(NamedTuple):
 
 
 FrameKey = tuple[str, str, int, int]
-_TIMES = slice(3, 5)
-"""The places of `record_ns` and `stamp_ns` in a record."""
+_TIMES, _SHA1, _FILE = map(FrameRecord._fields.index, ('record_ns', 'sha1', 'file'))
+"""Places in a record; `stamp_ns` follows on `record_ns`."""
 
 
 class Manifest:
@@ -325,21 +325,22 @@ def _mended(path: Path) -> Iterator[FrameRecord]:
 
 def _line(record: FrameRecord) -> bytes:
     """A record as a line of JSON."""
-    # Frames that are passed over differ in their times alone, mostly; the rest is encoded once.
-    pairs = _pairs if record.kept else _pairs_again
-    before = _pairs_again(0, record[: _TIMES.start])
-    after = pairs(_TIMES.stop, record[_TIMES.stop :])
-    times = f'"record_ns": {record.record_ns}, "stamp_ns": {record.stamp_ns}'
-    return f'{{{before}, {times}, {after}}}\n'.encode()
+    # Frames of a topic differ in little; all that many have in common is encoded once.
+    text = _ENCODER.encode
+    again = '' if record.again is None else f', "again": {record.again}'
+    return (
+        f'{{{_pairs(0, record[:_TIMES])}, '
+        f'"record_ns": {record.record_ns}, "stamp_ns": {record.stamp_ns}, '
+        f'{_pairs(_TIMES + 2, record[_TIMES + 2 : _SHA1])}, "sha1": {text(record.sha1)}, '
+        f'{_pairs(_SHA1 + 1, record[_SHA1 + 1 : _FILE])}, "file": {text(record.file)}{again}}}\n'
+    ).encode()
 
 
+@lru_cache(maxsize=32)
 def _pairs(start: int, values: tuple[Any, ...]) -> str:
     """Values of a record from a place on as JSON, without the brackets around them."""
     pairs = zip(FrameRecord._fields[start:], values, strict=False)
     return _ENCODER.encode({name: value for name, value in pairs if value is not None})[1:-1]
-
-
-_pairs_again = lru_cache(maxsize=16)(_pairs)
 
 
 def _parse(path: Path, number: int, line: bytes) -> FrameRecord:
