@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -17,6 +18,17 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     rows = cli.COMMANDS.items()
     assert all(f'  {name} ' in text and sentence in text for name, (_, sentence) in rows)
+
+
+@pytest.mark.parametrize(('chosen', 'kept'), [(None, 'AUTO,STRICT'), ('AVX2', 'AVX2')])
+def test_matrix_products_are_the_same_in_every_run(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, kept: str
+) -> None:
+    monkeypatch.setenv('MKL_CBWR', chosen or '')
+    if chosen is None:
+        monkeypatch.delenv('MKL_CBWR')
+    assert cli.main(['--help']) == 0
+    assert os.environ['MKL_CBWR'] == kept
 
 
 def test_unknown_command_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -324,16 +324,22 @@ def _mended(path: Path) -> Iterator[FrameRecord]:
 
 
 def _line(record: FrameRecord) -> bytes:
-    """A record as a line of JSON."""
-    # Frames of a topic differ in little; all that many have in common is encoded once.
+    """A record as a line of JSON; what many frames have in common is encoded once."""
+    before, after = _pairs(0, record[:_TIMES]), _TIMES + 2
+    times = f'"record_ns": {record.record_ns}, "stamp_ns": {record.stamp_ns}'
+    rest = _kept_pairs(record, after) if record.kept else _pairs(after, record[after:])
+    return f'{{{before}, {times}, {rest}}}\n'.encode()
+
+
+def _kept_pairs(record: FrameRecord, start: int) -> str:
+    """What `_pairs` gives, of a frame with an image file: its hash and name are its own."""
     text = _ENCODER.encode
+    form, choice = record[start:_SHA1], record[_SHA1 + 1 : _FILE]
     again = '' if record.again is None else f', "again": {record.again}'
     return (
-        f'{{{_pairs(0, record[:_TIMES])}, '
-        f'"record_ns": {record.record_ns}, "stamp_ns": {record.stamp_ns}, '
-        f'{_pairs(_TIMES + 2, record[_TIMES + 2 : _SHA1])}, "sha1": {text(record.sha1)}, '
-        f'{_pairs(_SHA1 + 1, record[_SHA1 + 1 : _FILE])}, "file": {text(record.file)}{again}}}\n'
-    ).encode()
+        f'{_pairs(start, form)}, "sha1": {text(record.sha1)}, '
+        f'{_pairs(_SHA1 + 1, choice)}, "file": {text(record.file)}{again}'
+    )
 
 
 @lru_cache(maxsize=32)

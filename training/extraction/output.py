@@ -28,7 +28,7 @@ from training.whole_files import naming, write_bytes
 
 _AHEAD_BYTES = 10 << 20
 """Frames of this size together may wait for their names, or as many as keep all helpers busy."""
-_AHEAD_RECORDS = 200
+_AHEAD_RECORDS = 400
 """So many frames, kept or not, wait for their lines at most: a kill loses what waits."""
 
 
