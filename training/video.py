@@ -195,14 +195,13 @@ class VideoWriter:
         trace: TracebackType | None,
     ) -> None:
         """Give the file its name, or remove it after an error (Ctrl-C as well)."""
-        if self._writer is None:
-            return
-        self._writer.release()
         try:
-            if kind is None:
+            if self._writer is not None:
+                self._writer.release()
+            if self._writer is not None and kind is None:
                 self._check()
                 self._part.replace(self.path)
-        finally:
+        finally:  # Ctrl-C may come when the file is there, but before its writer is
             self._part.unlink(missing_ok=True)
 
     def _check(self) -> None:
