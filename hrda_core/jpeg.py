@@ -21,6 +21,8 @@ _DAMAGE = ('Corrupt JPEG data: ', 'Premature end of JPEG file')
 _SURPLUS = re.compile(r'Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(\w\w)')
 _MOST_SURPLUS = 8
 """Bytes too many that are no damage, whatever they hold; damage mostly leaves more."""
+_INKS = 4
+"""Channels of a picture for print, CMYK."""
 _LEAST_HALF = 8
 """Rows and columns [px] from which no coarser scale has as many as half size."""
 
@@ -78,13 +80,16 @@ def decode_half_grey(data: bytes | memoryview, header: ImageHeader) -> Pixels | 
 
 def _decoded(data: bytes | memoryview, header: ImageHeader, **how: Any) -> Pixels | None:
     """Decode, strictly first; arguments of simplejpeg's `decode_jpeg`."""
-    if _decode is None or header.channels not in (1, 3) or header.bits != 8:
+    if _decode is None or header.channels not in (1, 3, _INKS) or header.bits != 8:
         return None
+    is_printed = header.channels == _INKS
+    if is_printed:
+        how |= {'colorspace': 'CMYK'}
     try:
-        pixels: Pixels = _decode(data, **how)
+        pixels: Pixels | None = _decode(data, **how)
     except ValueError as error:
-        return _decode_odd(_decode, data, str(error), how)
-    return pixels
+        pixels = _decode_odd(_decode, data, str(error), how)
+    return None if is_printed else pixels  # damage is told; colours of inks are left to OpenCV
 
 
 def _decode_odd(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import hrda_core.jpeg
 from hrda_core.image_codec import decode_bytes
@@ -67,6 +70,24 @@ def test_lost_picture_data_are_damage_and_not_told_on_stderr(capfd):
     with pytest.raises(ImageDecodeError, match='damaged: premature end of data segment; expected'):
         decode_bytes(data[: len(data) // 2] + data[-2:])
     assert capfd.readouterr().err == ''
+
+
+def printed() -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 4), 'u1')
+    Image.fromarray(cv2.blur(pixels, (3, 3)), 'CMYK').save(file, 'JPEG')
+    return file.getvalue()
+
+
+def test_inks_become_rgb_as_opencv_has_them():
+    np.testing.assert_array_equal(decode_bytes(printed()), by_opencv(printed()))
+
+
+@pytest.mark.parametrize('decode', [decode_bytes, lambda d: decode_half_grey(d, inspect_image(d))])
+def test_lost_picture_data_of_inks_are_damage(decode):
+    data = printed()
+    with pytest.raises(ImageDecodeError, match='damaged: premature end of data segment; expected'):
+        decode(data[: len(data) // 2] + data[-2:])
 
 
 def test_what_damage_leaves_over_is_damage():
