@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 an error that stands in one sentence on stderr, 130 interrupted.
     """
-    # Else MKL, which torch multiplies matrices with, sums in another order in every run.
+    # Else MKL, by which torch multiplies matrices, has its threads add in another order each time.
     os.environ.setdefault('MKL_CBWR', 'AUTO,STRICT')
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ('-h', '--help'):
