@@ -198,9 +198,9 @@ class VideoWriter:
         try:
             if self._writer is not None:
                 self._writer.release()
-            if self._writer is not None and kind is None:
-                self._check()
-                self._part.replace(self.path)
+                if kind is None:
+                    self._check()
+                    self._part.replace(self.path)
         finally:  # Ctrl-C may come when the file is there, but before its writer is
             self._part.unlink(missing_ok=True)
 
